@@ -1,0 +1,55 @@
+"""A weighted sum with weights that stay as they are."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lightning_pose.errors import InputError
+from lightning_pose.weightings.base import Weighting
+
+__all__ = ["FixedWeighting"]
+
+
+class FixedWeighting(Weighting):
+    """The weighted sum of the losses.
+
+    A head of weight 0 is left out of the sum, so that not even a NaN of it can do harm.
+
+    Args:
+        weights: Weight by head name, 0 or more; a head that is not named has weight 1.
+
+    Raises:
+        InputError: A weight is negative or not finite, or names a head that the model has not.
+
+    Example:
+        >>> weighting = FixedWeighting({"mask": 0.5})
+        >>> weighting.build(["mask", "joints"])
+        >>> weighting({"mask": torch.tensor(4.0), "joints": torch.tensor(1.0)})
+        tensor(3.)
+    """
+
+    def __init__(self, weights: dict[str, float] | None = None) -> None:
+        super().__init__()
+        self.weights = dict(weights or {})
+        for name, weight in self.weights.items():
+            if not 0 <= weight < float("inf"):
+                raise InputError(
+                    f"Expected a weight of 0 or more for head {name!r}, found {weight}; "
+                    "correct model.weighting."
+                )
+
+    def build(self, head_names: Sequence[str]) -> None:
+        unknown = sorted(set(self.weights) - set(head_names))
+        if unknown:
+            raise InputError(
+                f"Expected weights for the heads {sorted(head_names)}, found {unknown[0]!r}; "
+                "correct model.weighting.weights or add that head."
+            )
+
+    def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        weights = {name: self.weights.get(name, 1.0) for name in losses}
+        terms = [weights[name] * loss for name, loss in losses.items() if weights[name] > 0]
+        # With every weight 0 there is nothing to learn, and the sum of no terms has no device.
+        return torch.stack(terms).sum() if terms else next(iter(losses.values())).new_zeros(())
