@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def to_grid(points: Float[Tensor, "*batch 2"], stride: float) -> Float[Tensor, "*batch 2"]:
+def to_grid(points: Float[Tensor, "*batch 2"], stride: int) -> Float[Tensor, "*batch 2"]:
     """Take points from the picture to a grid of coarser cells, x_s = (x + 0.5) / s - 0.5.
 
     Args:
@@ -45,7 +45,7 @@ def to_grid(points: Float[Tensor, "*batch 2"], stride: float) -> Float[Tensor, "
     return (points + 0.5) / stride - 0.5
 
 
-def from_grid(points: Float[Tensor, "*batch 2"], stride: float) -> Float[Tensor, "*batch 2"]:
+def from_grid(points: Float[Tensor, "*batch 2"], stride: int) -> Float[Tensor, "*batch 2"]:
     """Take points from a grid back to the picture, x = (x_s + 0.5) * s - 0.5.
 
     Args:
