@@ -27,9 +27,7 @@ class Head(nn.Module, ABC):
     predicts: ClassVar[Literal["keypoints", "mask"]]
 
     @abstractmethod
-    def build(
-        self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]
-    ) -> None:
+    def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
         """Make the layers.
 
         Args:

@@ -1,0 +1,194 @@
+"""Gaussian heatmaps, one map a joint: made from points, and read back to a fraction of a cell."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+__all__ = [
+    "decode_argmax",
+    "decode_dark",
+    "decode_quarter",
+    "encode_gaussian",
+    "find_peaks",
+    "gaussian_kernel",
+    "windows",
+]
+
+
+def encode_gaussian(
+    points: Float[Tensor, "B K 2"], shape: tuple[int, int], sigma: float
+) -> Float[Tensor, "B K h w"]:
+    """Draw one Gaussian a point, of height 1 at the point itself.
+
+    Args:
+        points: (x, y) in cells of the grid; fractions are kept.
+        shape: Rows and columns of the grid.
+        sigma: Standard deviation in cells.
+
+    Returns:
+        The maps.
+
+    Example:
+        >>> encode_gaussian(torch.tensor([[[1.0, 0.0]]]), (1, 3), sigma=1.0)
+        tensor([[[[0.6065, 1.0000, 0.6065]]]])
+    """
+    # A Gaussian is the outer product of its sides: a tenth of the time of map after map.
+    sides = [
+        torch.exp(
+            -(torch.arange(count, device=points.device) - points[..., axis, None]).square()
+            / (2 * sigma**2)
+        )
+        for axis, count in ((1, shape[0]), (0, shape[1]))
+    ]
+    return sides[0][..., :, None] * sides[1][..., None, :]
+
+
+def find_peaks(
+    maps: Float[Tensor, "B K h w"],
+) -> tuple[Int64[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+    """Find the largest cell of each map.
+
+    Args:
+        maps: One map a joint.
+
+    Returns:
+        (x, y) of the cells, and their values.
+
+    Example:
+        >>> find_peaks(torch.tensor([[[[0.0, 0.0], [0.5, 0.0]]]]))
+        (tensor([[[0, 1]]]), tensor([[0.5000]]))
+    """
+    values, index = maps.flatten(2).max(dim=2)
+    width = maps.shape[3]
+    return torch.stack((index % width, index // width), dim=-1), values
+
+
+def windows(
+    maps: Float[Tensor, "B K h w"], centres: Int64[Tensor, "B K 2"], radius: int
+) -> Float[Tensor, "B K n n"]:
+    """Cut a square window out of each map, with 0 beyond the map's edge.
+
+    Args:
+        maps: One map a joint.
+        centres: (x, y) of the cell in the middle of each window.
+        radius: Cells on each side of the middle; a window is 2 * radius + 1 cells wide.
+
+    Returns:
+        The windows.
+
+    Example:
+        >>> windows(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[0, 0]]]), radius=1)
+        tensor([[[[0., 0., 0.],
+                  [0., 1., 2.],
+                  [0., 0., 0.]]]])
+    """
+    padded = F.pad(maps, (radius, radius, radius, radius))
+    steps = torch.arange(2 * radius + 1, device=maps.device)
+    rows = (centres[..., 1, None] + steps)[..., :, None]
+    columns = (centres[..., 0, None] + steps)[..., None, :]
+    index = rows * padded.shape[3] + columns
+    return padded.flatten(2).gather(2, index.flatten(2)).view_as(index)
+
+
+def gaussian_kernel(sigma: float, radius: int) -> Float[Tensor, " n"]:
+    """The weights of a Gaussian blur, which sum to 1.
+
+    Example:
+        >>> gaussian_kernel(sigma=1.0, radius=1)
+        tensor([0.2741, 0.4519, 0.2741])
+    """
+    steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    return torch.softmax(-steps.square() / (2 * sigma**2), dim=0)
+
+
+def decode_argmax(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
+    """Read each point as the centre of the largest cell: right to half a cell.
+
+    Args:
+        maps: One map a joint.
+
+    Returns:
+        (x, y) in cells.
+
+    Example:
+        >>> decode_argmax(torch.tensor([[[[0.2, 0.9, 0.4]]]]))
+        tensor([[[1., 0.]]])
+    """
+    return find_peaks(maps)[0].float()
+
+
+def decode_quarter(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
+    """Read each point a quarter of a cell from the largest cell towards the larger neighbour.
+
+    Newell et al. 2016, https://arxiv.org/abs/1603.06937. In a row or column at the edge of the map,
+    where one neighbour is missing, the point stays in the middle of the cell.
+
+    Args:
+        maps: One map a joint.
+
+    Returns:
+        (x, y) in cells.
+
+    Example:
+        >>> decode_quarter(torch.tensor([[[[0.2, 0.9, 0.4]]]]))
+        tensor([[[1.2500, 0.0000]]])
+    """
+    peaks, _ = find_peaks(maps)
+    near = windows(maps, peaks, radius=1)
+    slope = torch.stack((near[..., 1, 2] - near[..., 1, 0], near[..., 2, 1] - near[..., 0, 1]), -1)
+    return peaks + 0.25 * slope.sign() * _is_inside(peaks, maps)
+
+
+def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K 2"]:
+    """Read each point from the shape of the map around the largest cell, to a few hundredths.
+
+    DARK (Zhang et al. 2020, https://arxiv.org/abs/1910.06278): the logarithm of a Gaussian is a
+    parabola, so that its slope and curvature at the largest cell tell where the top is. The map is
+    blurred first, since real maps have several bumps; here only around the largest cell.
+    In a row or column at the edge of the map the point stays in the middle of the cell.
+
+    Args:
+        maps: One map a joint; what is negative counts as 0.
+        sigma: Standard deviation in cells of the Gaussians that the maps were trained with, which
+            is also that of the blur.
+
+    Returns:
+        (x, y) in cells, never more than one cell from the largest.
+
+    Example:
+        >>> maps = encode_gaussian(torch.tensor([[[8.3, 7.9]]]), (16, 16), sigma=2.0)
+        >>> decode_dark(maps, sigma=2.0)
+        tensor([[[8.3..., 7.9...]]])
+    """
+    peaks, _ = find_peaks(maps)
+    radius = round(2.5 * sigma)
+    kernel = gaussian_kernel(sigma, radius).to(maps.device)
+    # blur[i] holds the kernel shifted by i - 1 cells; two sums over it blur the nine cells around
+    # the largest. Multiplied out, because autocast would do a matrix product in bfloat16.
+    blur = torch.stack([F.pad(kernel, (shift, 2 - shift)) for shift in range(3)])
+    patch = windows(maps.clamp_min(0), peaks, radius + 1)
+    rows = (patch[..., None, :, :] * blur[:, :, None]).sum(dim=-2)  # (B, K, 3, n)
+    near = (rows[..., :, None, :] * blur).sum(dim=-1)  # (B, K, 3, 3)
+    log = near.clamp_min(1e-10).log()
+
+    dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
+    dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
+    dxx = log[..., 1, 2] + log[..., 1, 0] - 2 * log[..., 1, 1]
+    dyy = log[..., 2, 1] + log[..., 0, 1] - 2 * log[..., 1, 1]
+    dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
+    determinant = dxx * dyy - dxy.square()
+    # Only a hill has a top: the curvature must be negative in every direction.
+    hill = ((determinant > 1e-10) & (dxx < 0))[..., None]
+    newton = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), dim=-1)
+    offset = newton / torch.where(hill, determinant[..., None], 1)
+    offset = torch.where(hill, offset.clamp(-1, 1), 0)
+    return peaks + offset * _is_inside(peaks, maps)
+
+
+def _is_inside(
+    peaks: Int64[Tensor, "B K 2"], maps: Float[Tensor, "B K h w"]
+) -> Float[Tensor, "B K 2"]:
+    """1 along each axis on which a cell has two neighbours, else 0."""
+    last = peaks.new_tensor([maps.shape[3] - 1, maps.shape[2] - 1])
+    return ((peaks > 0) & (peaks < last)).float()

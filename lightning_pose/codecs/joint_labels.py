@@ -1,0 +1,117 @@
+"""Joint labels, one class a cell: the background or the nearest joint."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from lightning_pose.codecs.heatmaps import find_peaks, gaussian_kernel, windows
+
+__all__ = ["decode_joint_labels", "encode_joint_labels", "joint_radius"]
+
+# Reach and step, in cells, of the search for a disc around the peak of a joint's map.
+_REACH, _STEP = 2.5, 0.25
+
+
+def joint_radius(sigma: float, threshold: float) -> float:
+    """How far from a joint, in cells, its Gaussian of height 1 exceeds a threshold.
+
+    Example:
+        >>> round(joint_radius(sigma=1.0, threshold=0.01), 3)
+        3.035
+    """
+    return sigma * math.sqrt(-2 * math.log(threshold))
+
+
+def encode_joint_labels(
+    points: Float[Tensor, "B K 2"],
+    labelled: Bool[Tensor, "B K"],
+    shape: tuple[int, int],
+    radius: float,
+) -> Int64[Tensor, "B h w"]:
+    """Give each cell to the nearest labelled joint within a radius, or to the background.
+
+    Args:
+        points: (x, y) in cells of the grid.
+        labelled: False for a joint that gets no cell.
+        shape: Rows and columns of the grid.
+        radius: Largest distance in cells from a joint to the centre of a cell of it.
+
+    Returns:
+        0 for the background, k + 1 for joint k.
+
+    Example:
+        >>> points = torch.tensor([[[0.0, 0.0], [4.0, 0.0]]])
+        >>> encode_joint_labels(points, torch.tensor([[True, True]]), (1, 6), radius=1.5)
+        tensor([[[1, 1, 0, 2, 2, 2]]])
+    """
+    columns = torch.arange(shape[1], device=points.device) - points[..., 0, None]
+    rows = torch.arange(shape[0], device=points.device) - points[..., 1, None]
+    # Far beyond any grid, and not infinite, which would turn 0 times it into NaN.
+    columns = columns.masked_fill(~labelled[..., None], 1e9)
+    rows = rows.masked_fill(~labelled[..., None], 1e9)
+    squared = rows.square()[..., :, None] + columns.square()[..., None, :]  # (B, K, h, w)
+    nearest, joint = squared.min(dim=1)
+    return (joint + 1).masked_fill(nearest >= radius**2, 0)
+
+
+def decode_joint_labels(
+    probability: Float[Tensor, "B C h w"], radius: float
+) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
+    """Find the centre of the disc that each joint covers.
+
+    The inside of a disc is flat, so that its largest cell says little. The peak of the blurred map
+    says where the disc is, within a cell or two. Around it, the centre is where a disc covers the
+    most of the joint and the least of the background: cells of other joints count neither way, and
+    those beyond the picture's edge are not there, so that a disc cut by a neighbour or by the edge
+    has its centre where the whole one would have it.
+
+    Args:
+        probability: Channel 0 is the background, and the channels of a cell sum to 1.
+        radius: The radius of a disc in cells.
+
+    Returns:
+        (x, y) in cells, and the largest probability of each joint.
+
+    Example:
+        >>> points = torch.tensor([[[6.2, 7.8]]])
+        >>> labels = encode_joint_labels(points, torch.tensor([[True]]), (16, 16), radius=3.0)
+        >>> one_hot = torch.nn.functional.one_hot(labels, 2).permute(0, 3, 1, 2).float()
+        >>> decode_joint_labels(one_hot, radius=3.0)[0].round(decimals=1)
+        tensor([[[6.3000, 7.7000]]])
+    """
+    joints = probability[:, 1:]
+    peaks, _ = find_peaks(_blur(joints, radius / 2))
+    window = math.ceil(radius + _REACH)
+    evidence = windows(joints - probability[:, :1], peaks, window).flatten(2)
+
+    count = round(2 * _REACH / _STEP) + 1
+    steps = torch.linspace(-_REACH, _REACH, count, device=peaks.device)
+    cells = torch.arange(-window, window + 1, device=peaks.device)
+    squared = (cells[:, None] - steps).square()  # (cells, centres) along one axis
+    distance = squared[:, None, :, None] + squared[None, :, None, :]
+    discs = (distance < radius**2).flatten(0, 1).flatten(1).float()
+    # Autocast would do the product in bfloat16.
+    with torch.autocast(probability.device.type, enabled=False):
+        agreement = evidence @ discs  # (B, K, centres)
+    weight = agreement.softmax(dim=2).view(*peaks.shape[:2], count, count)
+    offset = torch.stack(
+        ((weight.sum(dim=2) * steps).sum(dim=2), (weight.sum(dim=3) * steps).sum(dim=2)), dim=-1
+    )
+    return peaks + offset, joints.amax(dim=(2, 3))
+
+
+def _blur(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K h w"]:
+    """Blur whole maps by a Gaussian, with 0 beyond the edge.
+
+    As two products with a banded matrix: a convolution of one channel takes many times as long.
+    """
+
+    def band(count: int) -> Float[Tensor, "n n"]:
+        kernel = gaussian_kernel(sigma, count)
+        steps = torch.arange(count)
+        return kernel[count + steps[:, None] - steps].to(maps.device)
+
+    with torch.autocast(maps.device.type, enabled=False):
+        return band(maps.shape[2]) @ maps @ band(maps.shape[3])

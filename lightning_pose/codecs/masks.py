@@ -1,0 +1,90 @@
+"""Masks on a grid of cells, and back."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int8
+from torch import Tensor
+
+__all__ = ["decode_mask", "encode_mask", "known_cells"]
+
+
+def known_cells(
+    valid: Bool[Tensor, "B H W"], stride: int, shape: tuple[int, int]
+) -> Bool[Tensor, "B h w"]:
+    """Which cells of a grid hold any pixel of the picture, and not padding alone.
+
+    Args:
+        valid: False where a picture was padded.
+        stride: Pixels per cell.
+        shape: Rows and columns of the grid, which may overhang the picture or fall short of it.
+
+    Returns:
+        True for each cell that has a valid pixel.
+
+    Example:
+        >>> known_cells(torch.tensor([[[True, True, True, False, False]]]), 2, (1, 3))
+        tensor([[[ True,  True, False]]])
+    """
+    return _cells(valid[:, None].float(), stride, shape).amax(dim=(3, 5))[:, 0] > 0
+
+
+def encode_mask(
+    mask: Int8[Tensor, "B H W"], valid: Bool[Tensor, "B H W"], stride: int, shape: tuple[int, int]
+) -> tuple[Float[Tensor, "B h w"], Float[Tensor, "B h w"]]:
+    """How much of each cell of a grid is person, and how much of it is known.
+
+    Args:
+        mask: 1 person, 0 background, -1 unknown.
+        valid: False where a picture was padded.
+        stride: Pixels per cell.
+        shape: Rows and columns of the grid.
+
+    Returns:
+        The fraction of person among the known pixels of a cell, 0 where there are none, and the
+        fraction of known pixels among all pixels of the cell.
+
+    Example:
+        >>> mask = torch.tensor([[[1, 0, 1, -1]]], dtype=torch.int8)
+        >>> encode_mask(mask, mask > -2, 1, (1, 4))[0]
+        tensor([[[1., 0., 1., 0.]]])
+    """
+    known = valid & (mask >= 0)
+    pixels = torch.stack((known & (mask == 1), known), dim=1).float()
+    person, weight = _cells(pixels, stride, shape).mean(dim=(3, 5)).unbind(dim=1)
+    return person / weight.clamp_min(torch.finfo(torch.float32).tiny), weight
+
+
+def decode_mask(
+    probability: Float[Tensor, "B h w"], stride: int, size: tuple[int, int]
+) -> Float[Tensor, "B H W"]:
+    """Bring a mask from a grid to the pixels of the picture, between cell centres bilinearly.
+
+    Args:
+        probability: The probability of person in each cell.
+        stride: Pixels per cell.
+        size: Height and width of the picture in pixels.
+
+    Returns:
+        The probability at each pixel.
+
+    Example:
+        >>> decode_mask(torch.tensor([[[0.0, 1.0]]]), 2, (1, 4))
+        tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+    """
+    height, width = size
+    pixels = F.interpolate(
+        probability[:, None], scale_factor=float(stride), mode="bilinear", align_corners=False
+    )[:, 0, :height, :width]
+    # A grid that falls short of the picture's edge goes on with its last row and column.
+    missing = (0, width - pixels.shape[2], 0, height - pixels.shape[1])
+    return F.pad(pixels, missing, mode="replicate") if any(missing) else pixels
+
+
+def _cells(
+    pixels: Float[Tensor, "B C H W"], stride: int, shape: tuple[int, int]
+) -> Float[Tensor, "B C h s w s"]:
+    """Cut pixels into cells; those that the picture lacks are 0, those that the grid lacks go."""
+    height, width = shape[0] * stride, shape[1] * stride
+    # A negative padding crops.
+    padded = F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
+    return padded.reshape(*pixels.shape[:2], shape[0], stride, shape[1], stride)

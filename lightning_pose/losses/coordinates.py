@@ -1,0 +1,31 @@
+"""The distance between coordinates."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lightning_pose.losses.mean import weighted_mean
+
+__all__ = ["mean_absolute_error"]
+
+
+def mean_absolute_error(
+    output: Float[Tensor, "B K 2"], target: Float[Tensor, "B K 2"], weight: Float[Tensor, "B K 1"]
+) -> Float[Tensor, ""]:
+    """The mean absolute difference of coordinates over the labelled joints.
+
+    Args:
+        output: Predicted coordinates.
+        target: True coordinates in the same unit.
+        weight: 0 for a joint that is not labelled.
+
+    Returns:
+        The mean over the x and y of all labelled joints of the batch.
+
+    Example:
+        >>> import torch
+        >>> output = torch.tensor([[[1.0, 2.0], [7.0, 7.0]]])
+        >>> weight = torch.tensor([[[1.0], [0.0]]])
+        >>> mean_absolute_error(output, torch.zeros(1, 2, 2), weight)
+        tensor(1.5000)
+    """
+    return weighted_mean((output.float() - target).abs(), weight)
