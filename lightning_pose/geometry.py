@@ -135,7 +135,9 @@ def apply_affine(
         >>> apply_affine(double, torch.tensor([[[3.0, 4.0]]]))
         tensor([[[7., 8.]]])
     """
-    return points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
+    # Multiplied out: autocast does a matrix product in bfloat16, which moves a point by pixels.
+    linear, shift = matrix[:, None, :, :2], matrix[:, None, :, 2]
+    return (linear * points[:, :, None, :]).sum(dim=-1) + shift
 
 
 def invert_affine(matrix: Float[Tensor, "B 2 3"]) -> Float[Tensor, "B 2 3"]:
