@@ -80,7 +80,9 @@ def to_unit(points: Float[Tensor, "*batch 2"], size: tuple[int, int]) -> Float[T
     return (points + 0.5) / width_height * 2 - 1
 
 
-def from_unit(points: Float[Tensor, "*batch 2"], size: tuple[int, int]) -> Float[Tensor, "*batch 2"]:
+def from_unit(
+    points: Float[Tensor, "*batch 2"], size: tuple[int, int]
+) -> Float[Tensor, "*batch 2"]:
     """Take normalised points in [-1, 1] back to a picture of (height, width) pixels.
 
     Args:
@@ -261,4 +263,5 @@ def transform_points(
         >>> transform_points(double, np.array([[3, 4]], dtype=np.float32)).tolist()
         [[7.0, 8.0]]
     """
-    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    moved: np.ndarray = points @ matrix[:, :2].T + matrix[:, 2]
+    return moved.astype(np.float32)

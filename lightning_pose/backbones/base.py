@@ -1,5 +1,6 @@
 """The backbone contract: a normalised picture in, feature maps out, their shapes measured."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -32,7 +33,7 @@ class Backbone(nn.Module, ABC):
         """Compute the feature maps of normalised pictures of any size, odd sizes included."""
 
     def measure(self, input_size: tuple[int, int]) -> FeatureSpec:
-        """Find the channels, strides and sizes of the feature maps by one forward pass.
+        """Find the channels, strides and sizes of the feature maps by running the network.
 
         Args:
             input_size: Height and width of the network's input in pixels.
@@ -41,28 +42,39 @@ class Backbone(nn.Module, ABC):
             What this backbone gives for pictures of that size.
 
         Raises:
-            InputError: A map has another stride along the height than along the width.
+            InputError: A stride is not whole, or differs between rows and columns.
         """
-        was_training = self.training
-        parameter = next(self.parameters())
-        picture = torch.zeros(1, 3, *input_size, device=parameter.device, dtype=parameter.dtype)
+        modes = {module: module.training for module in self.modules()}
         # In eval mode, so that running statistics do not learn from an empty picture.
         self.eval()
-        with torch.no_grad():
-            features = self(picture)
-        self.train(was_training)
+        features = self._run_on_zeros(input_size)
+        # A map of an odd picture is rounded up, so the stride is measured on one that divides well.
+        even = [math.ceil(side / 64) * 64 for side in input_size]
+        divisible = self._run_on_zeros((even[0], even[1]))
+        # Not self.train(), which would wake what the user has frozen.
+        for module, mode in modes.items():
+            module.training = mode
 
-        def spec(feature_map: Tensor) -> MapSpec:
-            channels, height, width = feature_map.shape[1:]
-            strides = round(input_size[0] / height), round(input_size[1] / width)
-            if strides[0] != strides[1]:
+        def spec(actual: Tensor, whole: Tensor) -> MapSpec:
+            strides = even[0] / whole.shape[2], even[1] / whole.shape[3]
+            if strides[0] != strides[1] or strides[0] != int(strides[0]):
                 raise InputError(
-                    f"Expected feature maps of one stride, found {strides[0]} pixels a row and "
-                    f"{strides[1]} a column for an input of {input_size[0]} x {input_size[1]}; "
-                    "choose another input_size."
+                    "Expected feature maps of one whole stride, found "
+                    f"{strides[0]:g} input pixels a row and {strides[1]:g} a column; "
+                    "choose another backbone or other options."
                 )
-            return MapSpec(channels, strides[0], height, width)
+            return MapSpec(actual.shape[1], int(strides[0]), actual.shape[2], actual.shape[3])
 
         return FeatureSpec(
-            spec(features.dense), spec(features.deep), tuple(spec(aux) for aux in features.aux)
+            spec(features.dense, divisible.dense),
+            spec(features.deep, divisible.deep),
+            tuple(map(spec, features.aux, divisible.aux)),
         )
+
+    @torch.no_grad()
+    def _run_on_zeros(self, size: tuple[int, int]) -> Features:
+        parameter = next(self.parameters())
+        features: Features = self(
+            torch.zeros(1, 3, *size, device=parameter.device, dtype=parameter.dtype)
+        )
+        return features

@@ -1,0 +1,131 @@
+"""How fast `fit` is beside a bare loop, for the parts of combined.yaml.
+
+    python benchmarks/training.py [--root FOLDER_OF_LSPE] [--batches 60] [--repeats 5]
+
+Prints pictures per second of a bare PyTorch loop on cached batches, of `Trainer.fit` on the same
+cached batches, and of `Trainer.fit` with its data module, each the median of several repeats taken
+in turn, and the ratios to the bare loop. With --root the data is Leeds Sports Pose Extended.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from lightning_pose.batch import Batch
+from lightning_pose.commands.training import PoseCLI
+from lightning_pose.precision import AutoPrecision
+from lightning_pose.runs import find_config
+
+
+class CachedBatches:
+    """The same few batches again and again."""
+
+    def __init__(self, batches: list[Batch], length: int) -> None:
+        self.batches = batches
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index in range(self.length):
+            yield self.batches[index % len(self.batches)]
+
+
+class Stopwatch(pl.Callback):
+    """Times the batches of an epoch behind a few to warm up."""
+
+    warm_up = 5
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if _[3] == self.warm_up:
+            self.start = time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.stop = time.perf_counter()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--root", type=Path, help="folder of Leeds Sports Pose Extended")
+    parser.add_argument("--batches", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    words = ["--config", str(find_config("combined.yaml"))]
+    if options.root is not None:
+        words += ["--config", str(find_config("data/lspet.yaml"))]
+        words += ["--data.root", str(options.root)]
+
+    def parts() -> tuple[pl.LightningModule, pl.LightningDataModule]:
+        cli = PoseCLI(words, run=False)
+        return cli.model, cli.datamodule
+
+    _, data = parts()
+    data.setup("fit")
+    loader = iter(data.train_dataloader())
+    cached = [next(loader) for _ in range(4)]
+    people = len(cached[0]) * (options.batches - Stopwatch.warm_up)
+
+    def bare() -> float:
+        model, _ = parts()
+        model.train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        precision = AutoPrecision()
+        precision.convert_module(model)
+        for index, batch in enumerate(CachedBatches(cached, options.batches)):
+            if index == Stopwatch.warm_up:
+                start = time.perf_counter()
+            optimizer.zero_grad()
+            with precision.forward_context():
+                losses = model.losses(model(batch.image), batch)
+                loss = model.weighting(losses)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+        return people / (time.perf_counter() - start)
+
+    def fit(with_data: bool) -> float:
+        model, data = parts()
+        watch = Stopwatch()
+        trainer = pl.Trainer(
+            max_epochs=1,
+            limit_train_batches=options.batches,
+            limit_val_batches=0,
+            gradient_clip_val=5.0,
+            callbacks=[watch],
+            plugins=[AutoPrecision()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        if with_data:
+            trainer.fit(model, datamodule=data)
+        else:
+            trainer.fit(model, CachedBatches(cached, options.batches))
+        return people / (watch.stop - watch.start)
+
+    ways: dict[str, Callable[[], float]] = {
+        "bare loop, cached batches": bare,
+        "fit, cached batches": lambda: fit(False),
+        "fit, with its data": lambda: fit(True),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.repeats):
+        for name, way in ways.items():
+            rates[name].append(way())
+    reference = rates["bare loop, cached batches"]
+    print(f"{'':28} {'pictures/s':>10} {'of bare loop':>12}")
+    for name, values in rates.items():
+        ratio = statistics.median(a / b for a, b in zip(values, reference, strict=True))
+        print(f"{name:28} {statistics.median(values):10.1f} {ratio:12.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The short table at the end of a run: its best figures, where it is, and what to type next."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["RunSummary"]
+
+
+class RunSummary(Callback):
+    """Prints the figures of the best validation when `fit` ends, and the next command.
+
+    Args:
+        run: The run's folder.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.best = float("-inf")
+        self.figures: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figures so far, for a run that is resumed."""
+        return {"best": self.best, "figures": self.figures}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best figures of the run that is resumed."""
+        self.best, self.figures = state_dict["best"], state_dict["figures"]
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the figures of the best validation so far."""
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        if not trainer.sanity_checking and metrics.get("val/main", float("nan")) > self.best:
+            self.best = metrics["val/main"]
+            self.figures = {
+                key.removeprefix("val/"): value
+                for key, value in metrics.items()
+                if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
+            }
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the table."""
+        if not trainer.is_global_zero:
+            return
+        table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
+        for key, value in sorted(self.figures.items()):
+            head, metric = key.split("/")
+            table.add_row(head, metric, f"{value:.4f}")
+        console = Console()
+        console.print(table)
+        # Not wrapped, so that the command can be copied whole.
+        console.print(f"Run folder: {self.run}", soft_wrap=True, highlight=False)
+        console.print(
+            f"Next: lightning predict --ckpt_path {self.run}/best.ckpt --images PICTURES "
+            "--output predictions",
+            soft_wrap=True,
+            highlight=False,
+        )

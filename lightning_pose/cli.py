@@ -1,0 +1,75 @@
+"""The `lightning` command: it answers what needs no Lightning itself, and hands on the rest."""
+
+import sys
+from collections.abc import Sequence
+
+from lightning_pose import __version__
+from lightning_pose.errors import InputError
+
+__all__ = ["main"]
+
+_HELP = """\
+usage: lightning COMMAND [OPTIONS]
+
+Train one network for a person's joints and mask, and use it.
+
+commands:
+  fit        train a model:         lightning fit --config combined.yaml
+  validate   score a checkpoint:    lightning validate --ckpt_path RUN/best.ckpt
+  test       score the test people: lightning test --ckpt_path RUN/best.ckpt
+  predict    joints and masks of your own pictures:
+             lightning predict --ckpt_path RUN/best.ckpt --images FOLDER --output FOLDER
+
+options:
+  -h, --help     this text; `lightning COMMAND --help` explains a command
+  --version      the version of lightning_pose
+
+A config is looked up in ., ./configs and among the shipped ones; several --config stack, and
+--KEY VALUE on the command line comes last, as in --model.weighting.weights.mask 0.5.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words behind `lightning`; by default those of this process.
+
+    Returns:
+        The exit status: 0 when it went well, 1 when the input could not be used, 2 when the words
+        of the command line could not.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_HELP, end="")
+        return 0
+    if words[0] == "--version":
+        print(f"lightning_pose {__version__}")
+        return 0
+    command, rest = words[0], words[1:]
+    try:
+        # Imports wait until a command needs them: Lightning's command line takes seconds to import.
+        if command == "predict":
+            from lightning_pose.commands import predict
+
+            return predict.main(rest)
+        if command in ("fit", "validate", "test"):
+            from lightning_pose.commands import training
+
+            training.main(command, rest)
+            return 0
+    except InputError as error:
+        print(f"lightning {command}: {_sentence(error)}", file=sys.stderr)
+        return 1
+    print(
+        f"lightning: expected one of fit, validate, test and predict, found {command!r}; "
+        "see lightning --help.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def _sentence(error: InputError) -> str:
+    # An error in a worker process arrives with that process's traceback in front of its sentence.
+    last = str(error).strip().splitlines()[-1]
+    return last.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ")

@@ -1,0 +1,247 @@
+"""`lightning fit`, `validate` and `test`: LightningCLI, run folders and checked checkpoints."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.plugins.precision import Precision
+
+# These imports let a config name their classes without the package in front.
+import lightning_pose.backbones
+import lightning_pose.callbacks
+import lightning_pose.datamodules
+import lightning_pose.heads
+import lightning_pose.schedules
+import lightning_pose.weightings  # noqa: F401
+from lightning_pose import checkpoint, runs
+from lightning_pose.callbacks import ContactSheet, RunSummary, SavePredictions, log_config
+from lightning_pose.datamodules import PoseDataModule
+from lightning_pose.errors import InputError
+from lightning_pose.module import PoseModule
+from lightning_pose.precision import AutoPrecision
+
+__all__ = ["PoseCLI", "main"]
+
+# Packages whose classes a config that was found beside a checkpoint may name unasked.
+_TRUSTED_IN_CONFIGS = (*checkpoint.TRUSTED, "pytorch_lightning", "albumentations")
+
+
+class PoseCLI(LightningCLI):
+    """LightningCLI for PoseModule and any PoseDataModule, one folder a run."""
+
+    run_folder: Path
+
+    def __init__(self, args: Sequence[str], experiment: str) -> None:
+        self.default_experiment = experiment
+        # Raising instead of exiting lets `main` say every error in the same way.
+        parser_kwargs = {"exit_on_error": False}
+        super().__init__(
+            PoseModule,
+            PoseDataModule,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            save_config_callback=None,
+            trainer_defaults={"default_root_dir": "checkpoints", "use_distributed_sampler": False},
+            parser_kwargs={
+                **parser_kwargs,
+                **{command: dict(parser_kwargs) for command in self.subcommands()},
+            },
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=list(args),
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's subcommands without its `predict`: ours takes plain pictures."""
+        commands = LightningCLI.subcommands()
+        return {name: commands[name] | {"weights_only"} for name in ("fit", "validate", "test")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's name, and link the data module to the model."""
+        parser.add_argument(
+            "--experiment", type=str | None, help="Folder of the run; by default the config's name."
+        )
+        parser.add_argument(
+            "--run",
+            type=str | None,
+            help="Name of the run; by default the time at which it starts.",
+        )
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+        parser.link_arguments("data.skeleton", "model.skeleton", apply_on="instantiate")
+        parser.link_arguments("data.input_size", "model.input_size", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the words that were given, whatever this process was started with."""
+        assert isinstance(args, list), "PoseCLI passes words"
+        self.config = parser.parse_args(args)
+
+    @property
+    def settings(self) -> Namespace:
+        """The parsed config of the chosen command."""
+        settings: Namespace = self.config[str(self.subcommand)]
+        return settings
+
+    def before_instantiate_classes(self) -> None:
+        """Check the checkpoint, and claim the run's folder."""
+        settings = self.settings
+        if settings.ckpt_path is not None:
+            checkpoint.read(settings.ckpt_path, allow=_packages(settings))
+            # The checkpoint brings the weights: none need to be fetched.
+            arguments = settings.model.backbone.get("init_args")
+            if arguments is not None and "pretrained" in arguments:
+                arguments.pretrained = None
+        if self.subcommand != "fit":
+            settings.trainer.logger = False
+            return
+        settings.experiment = settings.experiment or self.default_experiment
+        saved = settings.clone()
+        # A run repeated from its config must not claim this run's name.
+        name, saved.run = settings.run, None
+        self.run_folder = runs.claim_run(settings.trainer.default_root_dir, saved.experiment, name)
+        self._parser("fit").save(
+            saved, self.run_folder / "config.yaml", skip_none=False, overwrite=True
+        )
+        settings.trainer.default_root_dir = str(self.run_folder)
+        for logger in _as_list(settings.trainer.logger):
+            if isinstance(logger, Namespace) and "save_dir" in logger.init_args:
+                logger.init_args.save_dir = str(self.run_folder)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with our precision, loggers and callbacks where none were chosen."""
+        chosen = self.config_init[self.subcommand].trainer
+        plugins = _as_list(chosen.plugins)
+        if chosen.precision is None and not any(isinstance(p, Precision) for p in plugins):
+            kwargs["plugins"] = [*plugins, AutoPrecision()]
+        if self.subcommand == "fit":
+            kwargs["logger"] = self._loggers(chosen.logger)
+            kwargs["callbacks"] = [*_as_list(chosen.callbacks), *self._callbacks(kwargs["logger"])]
+        else:
+            kwargs["enable_checkpointing"] = False
+        return super().instantiate_trainer(**kwargs)
+
+    def _loggers(self, chosen: Any) -> list[Logger]:
+        if chosen is False:
+            return []
+        folder = str(self.run_folder)
+        own: list[Logger] = [
+            TensorBoardLogger(folder, name="", version=""),
+            CSVLogger(folder, name="", version=""),
+        ]
+        return own + [logger for logger in _as_list(chosen) if isinstance(logger, Logger)]
+
+    def _callbacks(self, loggers: list[Logger]) -> list[Callback]:
+        best = ModelCheckpoint(
+            self.run_folder, "best", "val/main", mode="max", save_last=True,
+            enable_version_counter=False, auto_insert_metric_name=False,
+        )  # fmt: skip
+        callbacks: list[Callback] = [
+            best,
+            SavePredictions(self.run_folder / "predictions.npz"),
+            ContactSheet(self.run_folder / "pictures"),
+            RunSummary(self.run_folder),
+        ]
+        return callbacks + ([LearningRateMonitor()] if loggers else [])
+
+    def before_fit(self) -> None:
+        """Send the resolved config to the loggers."""
+        text = (self.run_folder / "config.yaml").read_text()
+        if self.trainer.is_global_zero:
+            log_config(self.trainer.loggers, yaml.safe_load(text))
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        # No switch: a checkpoint that needs code to be loaded is never loaded.
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+
+def main(command: str, argv: Sequence[str]) -> None:
+    """Run fit, validate or test.
+
+    Args:
+        command: "fit", "validate" or "test".
+        argv: The words behind the command.
+
+    Raises:
+        InputError: A config, a key, a value, a dataset or a checkpoint cannot be used.
+    """
+    words, configs = _resolve_configs(argv)
+    checkpoint_path = _option(words, "--ckpt_path")
+    if command != "fit" and checkpoint_path is None and not {"-h", "--help"} & set(words):
+        raise InputError(
+            f"Expected --ckpt_path for `lightning {command}`, found none; name RUN/best.ckpt."
+        )
+    if not configs and checkpoint_path is not None:
+        # Before the config is even looked at: a hostile file must not get that far.
+        checkpoint.read(checkpoint_path)
+        found = runs.config_of(checkpoint_path)
+        _check_config(found)
+        configs = [found]
+        words = ["--config", str(found), *words]
+    experiment = configs[0].stem if configs else "unnamed"
+    try:
+        PoseCLI([command, *words], experiment)
+    except ArgumentError as error:
+        raise InputError(_explain(error)) from error
+    finally:
+        runs.release_run()
+
+
+def _resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
+    words, configs = [], []
+    takes_name = False
+    for word in argv:
+        if takes_name or word.startswith("--config="):
+            path = runs.find_config(word.removeprefix("--config="))
+            configs.append(path)
+            words.append(str(path) if takes_name else f"--config={path}")
+        else:
+            words.append(word)
+        takes_name = word in ("-c", "--config") and not takes_name
+    return words, configs
+
+
+def _option(words: Sequence[str], name: str) -> str | None:
+    value = None
+    for index, word in enumerate(words):
+        if word == name and index + 1 < len(words):
+            value = words[index + 1]
+        elif word.startswith(f"{name}="):
+            value = word.removeprefix(f"{name}=")
+    return value
+
+
+def _check_config(path: Path) -> None:
+    """A config that nobody named may come from a stranger, and naming a class imports it."""
+    for class_path in re.findall(r"class_path:\s*['\"]?([\w.]+)", path.read_text()):
+        if "." in class_path and class_path.split(".")[0] not in _TRUSTED_IN_CONFIGS:
+            raise InputError(
+                f"Expected {path} to name only classes of {', '.join(_TRUSTED_IN_CONFIGS)}, found "
+                f"{class_path!r}; only if you trust that code, name the file with --config."
+            )
+
+
+def _packages(settings: Namespace) -> list[str]:
+    """The packages of the classes in a config: who wrote it there has decided to run them."""
+    paths = re.findall(r"class_path='([\w.]+)'", repr(settings.model))
+    return sorted({path.split(".")[0] for path in paths})
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None or value is True or value is False:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _explain(error: ArgumentError) -> str:
+    detail = " ".join(str(error).split())
+    return (
+        f"Expected a command line and configs that fit together, found: {detail} "
+        "See `lightning fit --help` for the keys."
+    )

@@ -1,0 +1,367 @@
+"""PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.optimizer import Optimizer
+
+from lightning_pose import checkpoint as checkpoints
+from lightning_pose.backbones.base import Backbone
+from lightning_pose.batch import Batch, Features, Prediction
+from lightning_pose.errors import InputError
+from lightning_pose.heads.base import Head
+from lightning_pose.schedules import WarmupCosine
+from lightning_pose.scores import Scores
+from lightning_pose.skeletons import Skeleton
+from lightning_pose.weightings import FixedWeighting, Weighting
+
+__all__ = ["PoseModule"]
+
+
+class PoseModule(pl.LightningModule):
+    """One network that answers several questions about a picture of a person.
+
+    The parts are checked against each other here, once: the backbone is run to find the shapes of
+    its features, and the heads are built on them.
+
+    Args:
+        backbone: Turns pictures into feature maps.
+        heads: One head for each question, by a name that losses, metrics and weights go by.
+        skeleton: The joints, as plain data from `Skeleton.to_dict()`; the command line takes it
+            from the data module.
+        input_size: Height and width of the network's input in pixels.
+        main_head: The head whose first metric is `val/main`, which checkpoints and early stopping
+            watch; by default the first head that predicts keypoints, else the first.
+        weighting: How the heads' losses become one; by default their sum.
+        optimizer: Makes the optimiser from the parameters.
+        lr_scheduler: Makes the learning-rate scheduler from the optimiser, if there is to be one.
+        lr_interval: Whether that scheduler steps after every epoch or every optimiser step.
+        mean: Per-channel mean that pictures are normalised by, on a scale of 0 to 1; by default
+            what the backbone's weights expect.
+        std: The standard deviation that belongs to it.
+
+    Raises:
+        InputError: The parts do not fit each other.
+
+    Example:
+        >>> from lightning_pose.backbones import UNet
+        >>> from lightning_pose.heads import HeatmapHead, MaskHead
+        >>> from lightning_pose.skeletons import LSP14
+        >>> heads = {"mask": MaskHead(), "heatmap": HeatmapHead()}
+        >>> model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), input_size=(64, 48))
+        >>> predictions = model.predict(torch.zeros(2, 3, 64, 48, dtype=torch.uint8))
+        >>> predictions["mask"].mask.shape, predictions["heatmap"].keypoints.shape
+        (torch.Size([2, 64, 48]), torch.Size([2, 14, 2]))
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        heads: dict[str, Head],
+        skeleton: dict[str, Any],
+        input_size: Sequence[int],
+        main_head: str | None = None,
+        weighting: Weighting | None = None,
+        optimizer: Callable[[Iterable[Any]], Optimizer] = torch.optim.Adam,
+        lr_scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau] | None = None,
+        lr_interval: Literal["epoch", "step"] = "epoch",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.skeleton = Skeleton.from_dict(skeleton)
+        self.input_size = _input_size(input_size)
+        self.main_head = _main_head(heads, main_head)
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+        self.weighting = FixedWeighting() if weighting is None else weighting
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_interval = lr_interval
+        self.mean = tuple(backbone.mean if mean is None else mean)
+        self.std = tuple(backbone.std if std is None else std)
+        # In the state dict they would be a second truth beside the spec's mean and std.
+        self._mean: Tensor
+        self._std: Tensor
+        for name, values in (("_mean", self.mean), ("_std", self.std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+        features = backbone.measure(self.input_size)
+        for head in heads.values():
+            head.build(features, self.skeleton, self.input_size)
+        self.weighting.build(list(heads))
+        self.val_scores = Scores(heads, self.skeleton, self.main_head)
+        self.test_scores = Scores(heads, self.skeleton, self.main_head)
+        self._step: tuple[Features, dict[str, Tensor]] | None = None
+        # Convolutions on a CPU, and on a GPU in half precision, are fastest in this layout.
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def _heads(self) -> dict[str, Head]:
+        return {name: cast("Head", head) for name, head in self.heads.items()}
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Compute every head's raw output.
+
+        Args:
+            image: (B, 3, H, W) RGB pictures, uint8 from 0 to 255 or floating point from 0 to 1.
+
+        Returns:
+            Raw output by head name.
+        """
+        return self._outputs(self._features(image))
+
+    def _features(self, image: Tensor) -> Features:
+        picture = image.float() / 255 if image.dtype == torch.uint8 else image
+        features: Features = self.backbone((picture - self._mean) / self._std)
+        return features
+
+    def _outputs(self, features: Features) -> dict[str, Tensor]:
+        return {name: head(features) for name, head in self._heads.items()}
+
+    @torch.no_grad()
+    def predict(self, image: Tensor) -> dict[str, Prediction]:
+        """Read every head's answer for a batch of pictures.
+
+        Args:
+            image: Pictures as for `forward`.
+
+        Returns:
+            Prediction by head name, in pixels of the pictures that were given.
+        """
+        return self._decode(self(image), (image.shape[2], image.shape[3]))
+
+    def _decode(
+        self, outputs: Mapping[str, Tensor], size: tuple[int, int]
+    ) -> dict[str, Prediction]:
+        return {name: head.decode(outputs[name], size) for name, head in self._heads.items()}
+
+    def losses(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Compute every head's unweighted loss.
+
+        Args:
+            outputs: Raw output by head name, from `forward`.
+            batch: The persons that went in.
+
+        Returns:
+            Loss by head name.
+        """
+        return {
+            name: head.loss(outputs[name], head.encode(batch, outputs[name].shape))
+            for name, head in self._heads.items()
+        }
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the weighted loss of one batch, and log it with the heads' own."""
+        features = self._features(batch.image)
+        outputs = self._outputs(features)
+        losses = self.losses(outputs, batch)
+        total: Tensor = self.weighting(losses) + self._zero(features)
+        if not torch.isfinite(total):
+            raise InputError(_not_finite(losses, self.global_step))
+        self._step = (features, losses)
+        self._log_losses("train", losses, total, len(batch))
+        return total
+
+    def _zero(self, features: Features) -> Tensor:
+        """A zero that gives every parameter a gradient, without which DDP would wait for ever.
+
+        A head that the weighting leaves out gets it through its parameters, not its output, so that
+        a NaN in it stays there; a decoder that only such heads read, through its map.
+        """
+        maps = [features.dense, features.deep, *features.aux]
+        reached = [value.flatten()[:1] for value in (*maps, *self.heads.parameters())]
+        return (torch.cat([value.float() for value in reached]) * 0).nan_to_num(0).sum()
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Hand the backward pass to the weighting, with the losses and features of this step."""
+        assert self._step is not None, "backward comes after training_step"
+        features, losses = self._step
+        self._step = None
+        self.weighting.backward(loss, losses, features, self.backbone.parameters())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Score one batch; the predictions go to the callbacks."""
+        return self._evaluate(batch, "val", self.val_scores)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Score one batch of the test people."""
+        return self._evaluate(batch, "test", self.test_scores)
+
+    def _evaluate(self, batch: Batch, stage: str, scores: Scores) -> dict[str, Any]:
+        outputs = self(batch.image)
+        losses = self.losses(outputs, batch)
+        self._log_losses(stage, losses, self.weighting(losses), len(batch))
+        predictions = self._decode(outputs, (batch.image.shape[2], batch.image.shape[3]))
+        scores.update(predictions, batch)
+        return {"predictions": predictions}
+
+    def _log_losses(
+        self, stage: str, losses: Mapping[str, Tensor], total: Tensor, people: int
+    ) -> None:
+        evaluating = stage != "train"
+        for name, loss in losses.items():
+            key = f"{stage}/loss/{name}"
+            self.log(key, loss.detach(), batch_size=people, sync_dist=evaluating)
+        key = f"{stage}/loss"
+        self.log(key, total.detach(), prog_bar=True, batch_size=people, sync_dist=evaluating)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each head's metrics and `val/main`, higher being better."""
+        self._log_scores("val", self.val_scores)
+
+    def on_test_epoch_end(self) -> None:
+        """Log each head's metrics over the test people."""
+        self._log_scores("test", self.test_scores)
+
+    def _log_scores(self, stage: str, scores: Scores) -> None:
+        for key, value in scores.compute().items():
+            # The same figure in all processes already; Lightning wants to hear it all the same.
+            self.log(f"{stage}/{key}", value, prog_bar=key == "main", sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser and, where there is one, the scheduler."""
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, WarmupCosine):
+            steps = scheduler.total_steps
+            scheduler.total_steps = steps or _training_steps(self.trainer, self.lr_interval)
+        config: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Its mode says which way is better, and so which figure it can watch.
+            config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def spec(self) -> dict[str, Any]:
+        """The model as plain data: what a checkpoint needs to rebuild it; see `checkpoint`."""
+        return {
+            "backbone": checkpoints.describe(self.backbone),
+            "heads": {name: checkpoints.describe(head) for name, head in self._heads.items()},
+            "main_head": self.main_head,
+            "weighting": checkpoints.describe(self.weighting),
+            "skeleton": self.skeleton.to_dict(),
+            "input_size": list(self.input_size),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write the spec into the checkpoint."""
+        checkpoint[checkpoints.SPEC_KEY] = {"format": checkpoints.FORMAT, "model": self.spec()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another model before its weights are tried."""
+        theirs = checkpoint.get(checkpoints.SPEC_KEY, {}).get("model", {})
+        # Another weighting or main head is another training of the same network.
+        ours, theirs = ({k: spec.get(k) for k in _NETWORK} for spec in (self.spec(), theirs))
+        found = list(checkpoints.differences(ours, theirs))
+        if found:
+            raise InputError(
+                "Expected a checkpoint of this model, found one of another: "
+                f"{'; '.join(found[:3])}; give the config that it was trained with."
+            )
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # ours needs no hparams and trusts no pickle
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device = "cpu",
+        allow: Sequence[str] = (),
+    ) -> "PoseModule":
+        """Rebuild a trained model from its checkpoint alone.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: Where the weights go.
+            allow: Packages to import classes from, beside `checkpoint.TRUSTED`: name your own here.
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            InputError: The file is not a checkpoint of ours that can be trusted.
+        """
+        checkpoint = checkpoints.read(checkpoint_path, allow, map_location)
+        spec = dict(checkpoint[checkpoints.SPEC_KEY]["model"])
+        missing = [key for key in (*_NETWORK, "main_head", "weighting") if key not in spec]
+        if missing:
+            raise InputError(
+                f"Expected {missing[0]!r} in the spec of {checkpoint_path}, found "
+                f"{sorted(spec)}; the checkpoint is damaged."
+            )
+        model = cls(
+            **{
+                **spec,
+                "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
+                "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
+                "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
+            }
+        )
+        try:
+            model.load_state_dict(checkpoint["state_dict"])
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"Expected weights that fit the spec of {checkpoint_path}, found others; the "
+                "checkpoint is damaged."
+            ) from error
+        return model.to(map_location).eval()
+
+
+_NETWORK = ("backbone", "heads", "skeleton", "input_size", "mean", "std")
+
+
+def _input_size(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 16:
+        raise InputError(
+            f"Expected input_size as [height, width] of 16 pixels or more, found {list(size)}; "
+            "correct data.input_size."
+        )
+    return int(size[0]), int(size[1])
+
+
+def _main_head(heads: Mapping[str, Head], name: str | None) -> str:
+    if not heads:
+        raise InputError("Expected at least one head, found none; add one under model.heads.")
+    for head_name in heads:
+        if not head_name.isidentifier():
+            raise InputError(
+                f"Expected head names of letters, digits and underscores, found {head_name!r}; "
+                "rename it under model.heads."
+            )
+    if name is None:
+        keypoints = [n for n, head in heads.items() if head.predicts == "keypoints"]
+        return (keypoints or list(heads))[0]
+    if name not in heads:
+        raise InputError(
+            f"Expected main_head to be one of {sorted(heads)}, found {name!r}; "
+            "correct model.main_head."
+        )
+    return name
+
+
+def _training_steps(trainer: pl.Trainer, interval: str) -> int:
+    if interval == "step":
+        return int(trainer.estimated_stepping_batches)
+    if trainer.max_epochs is None or trainer.max_epochs < 1:
+        raise InputError(
+            f"Expected trainer.max_epochs to set the length of the schedule, found "
+            f"{trainer.max_epochs}; set it, or set total_steps of the scheduler."
+        )
+    return trainer.max_epochs
+
+
+def _not_finite(losses: Mapping[str, Tensor], step: int) -> str:
+    names = [name for name, loss in losses.items() if not torch.isfinite(loss)]
+    return (
+        f"Expected finite losses, found NaN or infinity in {' and '.join(names) or 'their sum'} at "
+        f"step {step}; training stopped and the checkpoints so far are kept: lower the learning "
+        "rate, or set that head's weight to 0 to find the cause."
+    )

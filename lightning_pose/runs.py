@@ -1,0 +1,112 @@
+"""Run folders and config files: where a run is written, and how a config's name becomes a path."""
+
+import difflib
+import os
+import time
+from pathlib import Path
+
+from lightning_pose.errors import InputError
+
+__all__ = ["claim_run", "config_of", "find_config", "release_run"]
+
+_HERE = Path(__file__).parent
+# An installed package carries the configs; in the repository they lie beside it.
+SHIPPED_CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
+
+_RUN_VARIABLE = "LIGHTNING_POSE_RUN"
+
+
+def find_config(name: str) -> Path:
+    """Look a config up in the current folder, in ./configs, and among those that we ship.
+
+    Args:
+        name: A path or a name such as "combined.yaml" or "data/lspet.yaml".
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is no such file; the message lists names that are near.
+    """
+    places = [Path(), Path("configs"), SHIPPED_CONFIGS]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    known = sorted(
+        {
+            path.relative_to(place).as_posix()
+            for place in places[1:]
+            for path in place.rglob("*.yaml")
+        }
+    )
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+    raise InputError(
+        f"Expected a config file, found no {name!r} in ., ./configs or among the shipped ones; "
+        f"did you mean {', '.join(near)}?"
+    )
+
+
+def config_of(checkpoint: str | Path) -> Path:
+    """Find the config that a run's checkpoint was trained with.
+
+    Args:
+        checkpoint: A checkpoint inside a run's folder.
+
+    Returns:
+        The config.yaml beside it.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = Path(checkpoint).parent / "config.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"Expected config.yaml beside {checkpoint}, found none; name the config with --config."
+        )
+    return path
+
+
+def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Path:
+    """Make the folder of a new run; two runs never get the same one.
+
+    Processes that Lightning starts for the same run (one for each further device) get the folder
+    that the first process made.
+
+    Args:
+        root: The folder of all experiments.
+        experiment: What is trained, usually the name of the config.
+        name: The run's name; by default the time at which it starts.
+
+    Returns:
+        root/experiment/name, which did not exist before.
+
+    Raises:
+        InputError: A run of that name exists.
+    """
+    if "LOCAL_RANK" in os.environ and _RUN_VARIABLE in os.environ:
+        return Path(os.environ[_RUN_VARIABLE])
+    parent = Path(root) / experiment
+    stem = name or time.strftime("%Y-%m-%d_%H-%M-%S")
+    run = parent / stem
+    attempt = 1
+    while True:
+        try:
+            # Making the folder is what claims the name, also against a run that starts right now.
+            run.mkdir(parents=True)
+        except FileExistsError as error:
+            if name is not None:
+                raise InputError(
+                    f"Expected a new run, found {run} already there; choose another --run name, "
+                    "because no run overwrites another."
+                ) from error
+            attempt += 1
+            run = parent / f"{stem}_{attempt}"
+        else:
+            os.environ[_RUN_VARIABLE] = str(run.resolve())
+            return run
+
+
+def release_run() -> None:
+    """Forget the folder of the run that has ended, so that this process can start another."""
+    if "LOCAL_RANK" not in os.environ:
+        os.environ.pop(_RUN_VARIABLE, None)

@@ -1,0 +1,89 @@
+"""Which metrics judge which head, and how predictions are brought to them."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lightning_pose.batch import Batch, Prediction
+from lightning_pose.geometry import apply_affine, crop_scale, invert_affine
+from lightning_pose.heads.base import Head
+from lightning_pose.metrics import PCK, RMSE, Dice, PCKh
+from lightning_pose.skeletons import Skeleton
+
+__all__ = ["Scores"]
+
+
+class Scores(nn.Module):
+    """The metrics of every head over one set of people.
+
+    Keypoints are judged in source pixels against the source keypoints, which no transform has
+    touched: PCKh@0.5 where the skeleton has a head, PCK@0.2 where it has a torso, and RMSE in
+    pixels of the crop. Masks are judged in the crop by Dice.
+
+    Args:
+        heads: The heads by name.
+        skeleton: The joints.
+        main_head: The head whose first metric is the main figure.
+    """
+
+    def __init__(self, heads: Mapping[str, Head], skeleton: Skeleton, main_head: str) -> None:
+        super().__init__()
+        self.main_head = main_head
+        joints = skeleton.num_joints
+        for name, head in heads.items():
+            if head.predicts == "mask":
+                chosen: dict[str, Metric] = {"Dice": Dice()}
+            else:
+                chosen = {"PCKh": PCKh(joints)} if skeleton.head is not None else {}
+                chosen |= {"PCK": PCK(joints)} if skeleton.torso is not None else {}
+                chosen["RMSE"] = RMSE(joints)
+            self.add_module(name, nn.ModuleDict(chosen))
+
+    def _metrics(self, head: str) -> dict[str, Metric]:
+        return dict(cast("Mapping[str, Metric]", self.get_submodule(head)))
+
+    def update(self, predictions: Mapping[str, Prediction], batch: Batch) -> None:
+        """Count one batch.
+
+        Args:
+            predictions: Prediction by head name, in input pixels.
+            batch: The persons that they are of.
+        """
+        to_source, scale = invert_affine(batch.crop), crop_scale(batch.crop)
+        for name, prediction in predictions.items():
+            metrics = self._metrics(name)
+            if prediction.mask is not None:
+                known = batch.mask.where(batch.valid, -1)
+                metrics["Dice"].update(preds=prediction.mask, target=known)
+                continue
+            assert prediction.keypoints is not None, "a head predicts keypoints or a mask"
+            joints = {
+                "preds": apply_affine(to_source, prediction.keypoints.float()),
+                "target": batch.source_keypoints,
+                "labelled": batch.source_labelled,
+            }
+            metrics["RMSE"].update(**joints, scale=scale)
+            if "PCKh" in metrics:
+                metrics["PCKh"].update(**joints, normalizer=batch.head_size)
+            if "PCK" in metrics:
+                metrics["PCK"].update(**joints, normalizer=batch.torso_size)
+
+    def compute(self) -> dict[str, Float[Tensor, ""]]:
+        """Compute the figures over all processes, and begin anew.
+
+        Returns:
+            "HEAD/METRIC" to figure, and "main" to the main head's first figure, its sign such that
+            higher is better.
+        """
+        figures = {}
+        for head, _ in self.named_children():
+            for index, (kind, metric) in enumerate(self._metrics(head).items()):
+                figures[f"{head}/{kind}"] = metric.compute()
+                metric.reset()
+                if head == self.main_head and index == 0:
+                    sign = 1.0 if metric.higher_is_better else -1.0
+                    figures["main"] = sign * figures[f"{head}/{kind}"]
+        return figures

@@ -1,0 +1,209 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_pose import checkpoint
+from lightning_pose.backbones import Backbone, UNet
+from lightning_pose.errors import InputError
+from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from lightning_pose.weightings import FixedWeighting
+from tests.batches import make_batch
+
+
+def small_model() -> PoseModule:
+    torch.manual_seed(0)
+    return PoseModule(
+        UNet(width=4),
+        {
+            "mask": MaskHead(),
+            "heatmap": HeatmapHead(),
+            "joints": SoftmaxJointHead(),
+            "coordinates": RegressionHead(),
+        },
+        LSP14.to_dict(),
+        (48, 64),
+        weighting=FixedWeighting({"mask": 0.5}),
+    ).eval()
+
+
+def write(path: Path, model: PoseModule, **changes: object) -> Path:
+    content = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(content)
+    torch.save({**content, **changes}, path)
+    return path
+
+
+def same_predictions(first: PoseModule, second: PoseModule, size: tuple[int, int]) -> bool:
+    image = make_batch(2, size).image
+    ours, theirs = first.predict(image), second.predict(image)
+    return all(
+        torch.equal(getattr(ours[name], field), getattr(theirs[name], field))
+        for name in ours
+        for field in ("keypoints", "scores", "mask")
+        if getattr(ours[name], field) is not None
+    )
+
+
+def test_a_checkpoint_alone_predicts_the_same(tmp_path: Path) -> None:
+    model = small_model()
+    loaded = PoseModule.load_from_checkpoint(write(tmp_path / "model.ckpt", model))
+    assert not loaded.training
+    assert loaded.spec() == model.spec()
+    assert same_predictions(model, loaded, (48, 64))
+
+
+def test_the_spec_is_plain_data_and_complete() -> None:
+    spec = small_model().spec()
+    assert spec["weighting"]["init_args"] == {"weights": {"mask": 0.5}}
+    assert spec["input_size"] == [48, 64]
+    assert spec["backbone"]["class_path"] == "lightning_pose.backbones.unet.UNet"
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+    def leaves(value: object) -> list[object]:
+        if isinstance(value, dict):
+            return [leaf for item in value.values() for leaf in leaves(item)]
+        if isinstance(value, list):
+            return [leaf for item in value for leaf in leaves(item)]
+        return [value]
+
+    assert {type(leaf) for leaf in leaves(spec)} <= {int, float, str, bool, type(None)}
+
+
+def test_a_part_that_forgets_its_argument_is_named() -> None:
+    class Forgetful(FixedWeighting):
+        def __init__(self, temperature: float = 1.0) -> None:
+            super().__init__()
+
+    with pytest.raises(InputError, match="Forgetful to keep its argument 'temperature'"):
+        checkpoint.describe(Forgetful())
+
+
+def test_pretrained_weights_are_not_fetched_again() -> None:
+    class Fetching(UNet):
+        def __init__(self, pretrained: str | None = None) -> None:
+            super().__init__(width=4)
+            self.pretrained = pretrained
+
+    assert checkpoint.describe(Fetching("imagenet"))["init_args"] == {"pretrained": None}
+
+
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that writes a file when it is imported; returns the file."""
+    written = tmp_path / "written.txt"
+    (tmp_path / "hostile_trap.py").write_text(
+        f"import pathlib\npathlib.Path({str(written)!r}).write_text('gotcha')\nclass Evil: pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return written
+
+
+def hostile_checkpoints(folder: Path) -> list[Path]:
+    """A class path at the top, one nested in a head's arguments, and a pickle with a reducer."""
+    paths = []
+    for number, nested in enumerate((False, True)):
+        model = small_model()
+        spec = model.spec()
+        evil = {"class_path": "hostile_trap.Evil", "init_args": {}}
+        if nested:
+            spec["heads"]["mask"]["init_args"] = {"deep": [{"deeper": evil}]}
+        else:
+            spec["backbone"] = evil
+        changes = {checkpoint.SPEC_KEY: {"format": 1, "model": spec}}
+        paths.append(write(folder / f"hostile_{number}.ckpt", model, **changes))
+
+    class Reducer:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return exec, ("import hostile_trap",)
+
+    paths.append(write(folder / "hostile_pickle.ckpt", small_model(), extra=Reducer()))
+    return paths
+
+
+def test_hostile_checkpoints_are_refused_before_anything_is_imported(
+    tmp_path: Path, trap: Path
+) -> None:
+    paths = hostile_checkpoints(tmp_path)
+    assert len(paths) == 3
+    for path in paths:
+        with pytest.raises(InputError, match=r"hostile_trap|could run code"):
+            PoseModule.load_from_checkpoint(path)
+    assert not trap.exists()
+
+
+def test_the_trap_is_one(tmp_path: Path, trap: Path) -> None:
+    # Without this, the test above could pass because the trap cannot be sprung at all.
+    path = hostile_checkpoints(tmp_path)[0]
+    with pytest.raises(InputError, match="to be a Backbone"):
+        PoseModule.load_from_checkpoint(path, allow=["hostile_trap"])
+    assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    "class_path", ["os.system", "torchy.nn.Linear", "UNet", "", "lightning_pose"]
+)
+def test_class_paths_outside_the_trusted_packages_are_refused(class_path: str) -> None:
+    with pytest.raises(InputError, match="Expected a class from one of"):
+        checkpoint.check_class_path(class_path)
+
+
+@pytest.mark.parametrize(
+    ("class_path", "kind"),
+    [
+        ("torch.nn.Linear", Backbone),
+        ("torch.load", Head),
+        ("lightning_pose.heads.mask.MaskHead", Backbone),
+        ("lightning_pose.heads.mask.NoSuchHead", Head),
+        ("lightning_pose.no_such_module.Head", Head),
+    ],
+)
+def test_a_trusted_package_still_has_to_give_the_right_kind(class_path: str, kind: type) -> None:
+    with pytest.raises(InputError):
+        checkpoint.rebuild({"class_path": class_path, "init_args": {}}, kind)
+
+
+def test_unknown_arguments_are_named() -> None:
+    spec = {"class_path": "lightning_pose.heads.mask.MaskHead", "init_args": {"no_such": 1}}
+    with pytest.raises(InputError, match="no_such"):
+        checkpoint.rebuild(spec, Head)
+
+
+def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found nothing at"):
+        checkpoint.read(tmp_path / "missing.ckpt")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    with pytest.raises(InputError, match=r"refused|damaged"):
+        checkpoint.read(tmp_path / "text.ckpt")
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.read(tmp_path / "empty.ckpt")
+    whole = write(tmp_path / "whole.ckpt", small_model())
+    (tmp_path / "half.ckpt").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(InputError, match="damaged"):
+        checkpoint.read(tmp_path / "half.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(InputError, match="without its spec"):
+        checkpoint.read(tmp_path / "foreign.ckpt")
+    newer = {checkpoint.SPEC_KEY: {"format": checkpoint.FORMAT + 1, "model": {}}}
+    torch.save(newer, tmp_path / "newer.ckpt")
+    with pytest.raises(InputError, match="newer lightning_pose"):
+        checkpoint.read(tmp_path / "newer.ckpt")
+
+
+def test_weights_that_do_not_fit_the_spec_are_refused(tmp_path: Path) -> None:
+    model = small_model()
+    path = write(tmp_path / "model.ckpt", model, state_dict={"wrong": torch.zeros(1)})
+    with pytest.raises(InputError, match="weights that fit"):
+        PoseModule.load_from_checkpoint(path)
+
+
+def test_differences_name_the_keys() -> None:
+    ours, theirs = {"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2, "d": 4}
+    assert list(checkpoint.differences(ours, theirs)) == [
+        "model.a.b (1 here, 3 in the checkpoint)",
+        "model.d (nothing here, 4 in the checkpoint)",
+    ]

@@ -1,0 +1,96 @@
+"""The contract that every head and every backbone keeps; a new one adds one row here."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from lightning_pose.backbones import Backbone, SMPBackbone, UNet
+from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from tests.batches import make_batch, training_step
+
+BACKBONES: dict[str, Callable[[], Backbone]] = {
+    "unet": lambda: UNet(width=4),
+    "smp": lambda: SMPBackbone(encoder="tu-test_efficientnet", decoder="FPN"),
+}
+
+HEADS: dict[str, Callable[[], Head]] = {
+    "regression": RegressionHead,
+    "heatmap": HeatmapHead,
+    "heatmap_mse": lambda: HeatmapHead(criterion="mse"),
+    "mask": MaskHead,
+    "softmax_joint": SoftmaxJointHead,
+}
+
+CASES = [[name] for name in HEADS] + [list(HEADS)]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("names", CASES, ids=lambda names: "+".join(names))
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_any_head_works_on_any_backbone(
+    backbone: str, names: list[str], precision: torch.dtype
+) -> None:
+    size = (64, 49)
+    torch.manual_seed(0)
+    heads = {name: HEADS[name]() for name in names}
+    model = PoseModule(BACKBONES[backbone](), heads, LSP14.to_dict(), size)
+    batch = make_batch(2, size)
+    with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+        total = training_step(model, batch)
+        predictions = model.eval().predict(batch.image)
+    assert total.isfinite()
+    assert total.dtype == torch.float32
+    total.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    for name, head in heads.items():
+        prediction = predictions[name]
+        if head.predicts == "mask":
+            assert prediction.mask is not None
+            assert prediction.mask.shape == (2, *size)
+            assert prediction.mask.min() >= 0
+            assert prediction.mask.max() <= 1
+        else:
+            assert prediction.keypoints is not None
+            assert prediction.scores is not None
+            assert prediction.keypoints.shape == (2, LSP14.num_joints, 2)
+            assert prediction.keypoints.isfinite().all()
+            assert prediction.scores.min() >= 0
+            assert prediction.scores.max() <= 1
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_what_is_not_labelled_does_not_teach(name: str) -> None:
+    size = (64, 64)
+    torch.manual_seed(0)
+    model = PoseModule(UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size)
+    batch = make_batch(2, size)
+    batch.visibility[:] = 0
+    batch.keypoints[:] = 0
+    batch.mask[:] = -1
+    total = training_step(model, batch)
+    total.backward()
+    assert total.item() == 0
+    for parameter in model.parameters():
+        assert parameter.grad is None or not parameter.grad.any()
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_padding_does_not_teach(name: str) -> None:
+    size = (64, 64)
+    torch.manual_seed(0)
+    model = PoseModule(UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
+    batch = make_batch(2, size)
+    output = model(batch.image)[name]
+    head = model.heads[name]
+    batch.valid[:, :, 48:] = False
+    outside = batch.keypoints[..., 0] >= 47
+    batch.visibility[outside] = 0
+    before = head.loss(output, head.encode(batch, output.shape))
+    batch.mask[:, :, 48:] = 1
+    after = head.loss(output, head.encode(batch, output.shape))
+    torch.testing.assert_close(before, after)

@@ -1,0 +1,175 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_pose.backbones import UNet
+from lightning_pose.batch import Batch
+from lightning_pose.errors import InputError
+from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from lightning_pose.weightings import FixedWeighting
+from tests.batches import make_batch, training_step
+
+SIZE = (64, 64)
+
+
+def all_heads() -> dict[str, Head]:
+    return {
+        "mask": MaskHead(),
+        "joints": SoftmaxJointHead(),
+        "heatmap": HeatmapHead(),
+        "coordinates": RegressionHead(),
+    }
+
+
+def model(**settings: object) -> PoseModule:
+    torch.manual_seed(0)
+    arguments = {"backbone": UNet(width=4, dropout=0.0), "heads": all_heads(), **settings}
+    return PoseModule(skeleton=LSP14.to_dict(), input_size=SIZE, **arguments)
+
+
+def test_uint8_and_float_pictures_are_the_same_picture() -> None:
+    module = model().eval()
+    image = make_batch().image
+    whole, fraction = module(image), module(image.float() / 255)
+    for name in whole:
+        torch.testing.assert_close(whole[name], fraction[name])
+
+
+def test_pictures_are_normalised_by_what_the_backbone_expects() -> None:
+    class Wants(UNet):
+        def __init__(self) -> None:
+            super().__init__(width=4)
+            self.mean, self.std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
+
+        def forward(self, image: Tensor) -> object:
+            self.seen = image
+            return super().forward(image)
+
+    backbone = Wants()
+    module = model(backbone=backbone).eval()
+    module(torch.full((1, 3, *SIZE), 255, dtype=torch.uint8))
+    expected = [(1 - 0.1) / 0.5, (1 - 0.2) / 0.25, (1 - 0.3) / 0.125]
+    assert backbone.seen[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_predictions_do_not_depend_on_who_else_is_in_the_batch() -> None:
+    module = model().eval()
+    batch = make_batch(4)
+    together, alone = module.predict(batch.image), module.predict(batch.image[2:3])
+    for name, prediction in alone.items():
+        for field in ("keypoints", "mask"):
+            value = getattr(prediction, field)
+            if value is not None:
+                torch.testing.assert_close(
+                    getattr(together[name], field)[2:3], value, atol=1e-4, rtol=1e-4
+                )
+
+
+def test_weight_zero_keeps_a_head_from_teaching_but_gives_it_a_gradient() -> None:
+    module = model(weighting=FixedWeighting({"mask": 0.0}))
+    training_step(module, make_batch()).backward()
+    for parameter in module.heads["mask"].parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
+    assert any(p.grad.any() for p in module.heads["heatmap"].parameters())
+
+
+def test_a_nan_in_a_head_of_weight_zero_does_no_harm() -> None:
+    module = model(weighting=FixedWeighting({"coordinates": 0.0}))
+    with torch.no_grad():
+        for parameter in module.heads["coordinates"].parameters():
+            parameter.fill_(math.nan)
+    training_step(module, make_batch()).backward()
+    for parameter in module.backbone.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+
+
+def test_a_nan_loss_stops_and_names_the_head() -> None:
+    module = model()
+    with torch.no_grad():
+        for parameter in module.heads["coordinates"].parameters():
+            parameter.fill_(math.nan)
+    with pytest.raises(InputError, match="NaN or infinity in coordinates at step 0"):
+        training_step(module, make_batch())
+
+
+def test_the_total_is_the_weighting_of_the_losses() -> None:
+    module = model(weighting=FixedWeighting({"mask": 0.25, "joints": 3.0}))
+    batch = make_batch()
+    total = training_step(module, batch)
+    losses = module.losses(module(batch.image), batch)
+    expected = 0.25 * losses["mask"] + 3 * losses["joints"]
+    expected = expected + losses["heatmap"] + losses["coordinates"]
+    torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_main_head_is_the_first_that_predicts_keypoints() -> None:
+    assert model().main_head == "joints"
+    assert model(main_head="mask").main_head == "mask"
+    assert model(heads={"mask": MaskHead()}).main_head == "mask"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": {}}, "at least one head"),
+        ({"heads": {"a.b": MaskHead()}}, "letters, digits and underscores"),
+        ({"main_head": "nose"}, "main_head to be one of"),
+        ({"weighting": FixedWeighting({"nose": 1.0})}, "found 'nose'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        model(**settings)
+
+
+def test_a_wrong_input_size_is_refused() -> None:
+    with pytest.raises(InputError, match="input_size"):
+        PoseModule(UNet(width=4), all_heads(), LSP14.to_dict(), [64])
+
+
+def evaluate(module: PoseModule, batches: list[Batch]) -> dict[str, float]:
+    logged: dict[str, float] = {}
+    module.log = lambda name, value, **_: logged.__setitem__(name, float(value))  # type: ignore
+    with torch.no_grad():
+        for index, batch in enumerate(batches):
+            module.validation_step(batch, index)
+        module.on_validation_epoch_end()
+    return {name: value for name, value in logged.items() if "loss" not in name}
+
+
+def test_figures_do_not_depend_on_the_batch_size() -> None:
+    module = model().eval()
+    whole = evaluate(module, [make_batch(6)])
+    parts = evaluate(module, [make_batch(1), make_batch(3, seed=1), make_batch(2, seed=4)])
+    assert whole.keys() == parts.keys()
+    assert whole == pytest.approx(parts, abs=1e-4)
+    assert whole["val/main"] == whole["val/joints/PCKh"]
+
+
+def test_a_perfect_regression_scores_perfectly_in_source_pixels() -> None:
+    module = model(heads={"coordinates": RegressionHead()}).eval()
+    batch = make_batch(3)
+    head = module.heads["coordinates"]
+    perfect = head.encode(batch, torch.Size((3, LSP14.num_joints, 2))).value
+    head.forward = lambda features: perfect
+    figures = evaluate(module, [batch])
+    assert figures["val/coordinates/PCKh"] == 1
+    assert figures["val/coordinates/PCK"] == 1
+    assert figures["val/coordinates/RMSE"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_joint_that_the_crop_cut_off_counts_as_missed() -> None:
+    module = model(heads={"coordinates": RegressionHead()}).eval()
+    batch = make_batch(1)
+    head = module.heads["coordinates"]
+    perfect = head.encode(batch, torch.Size((1, LSP14.num_joints, 2))).value
+    head.forward = lambda features: perfect
+    # The transform sets a joint that left the crop to visibility 0; its source stays labelled.
+    batch.visibility[0, 0], batch.source_keypoints[0, 0] = 0, torch.tensor([500.0, 500.0])
+    figures = evaluate(module, [batch])
+    assert figures["val/coordinates/PCKh"] == pytest.approx(13 / 14)

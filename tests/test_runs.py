@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from lightning_pose import runs
+from lightning_pose.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def released() -> object:
+    yield
+    runs.release_run()
+
+
+def test_configs_are_found_here_then_in_configs_then_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert runs.find_config("combined.yaml") == runs.SHIPPED_CONFIGS / "combined.yaml"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "combined.yaml").touch()
+    assert runs.find_config("combined.yaml") == Path("configs/combined.yaml")
+    (tmp_path / "combined.yaml").touch()
+    assert runs.find_config("combined.yaml") == Path("combined.yaml")
+    assert runs.find_config(str(tmp_path / "combined.yaml")) == tmp_path / "combined.yaml"
+
+
+def test_a_missing_config_lists_near_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"no 'conbined.yaml' .* did you mean combined.yaml"):
+        runs.find_config("conbined.yaml")
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
+    folders = {runs.claim_run(tmp_path, "combined") for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.parent == tmp_path / "combined" for folder in folders)
+
+
+def test_a_named_run_is_not_taken_twice(tmp_path: Path) -> None:
+    first = runs.claim_run(tmp_path, "combined", "mine")
+    (first / "best.ckpt").write_text("precious")
+    with pytest.raises(InputError, match="choose another --run"):
+        runs.claim_run(tmp_path, "combined", "mine")
+    assert (first / "best.ckpt").read_text() == "precious"
+
+
+def test_a_process_for_another_device_gets_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.claim_run(tmp_path, "combined")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert runs.claim_run(tmp_path, "combined") == first
+
+
+def test_the_config_beside_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Expected config"):
+        runs.config_of(tmp_path / "best.ckpt")
+    (tmp_path / "config.yaml").touch()
+    assert runs.config_of(tmp_path / "best.ckpt") == tmp_path / "config.yaml"
