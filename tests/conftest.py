@@ -1,0 +1,72 @@
+"""What all tests share: no network, no accounts, no screen, the same random numbers every time."""
+
+import ipaddress
+import os
+import random
+import socket
+import sys
+from pathlib import Path
+
+# Before anything is imported that reads them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["WANDB_MODE"] = "offline"
+
+import pytest
+import torch
+
+# The tests' pictures are tiny: on many cores the threads would mostly wait for each other.
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    """Every test starts from the same random numbers, in whatever order the tests run."""
+    random.seed(0)
+    torch.manual_seed(0)
+
+
+_reached_for: list[str] = []
+
+
+def _stay_on_this_machine(event, args):
+    """Refuse every look-up of, and connection to, an address beyond this machine."""
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event == "socket.connect" and isinstance(args[1], tuple):
+        host = args[1][0]
+    else:
+        return
+    name = host.decode() if isinstance(host, bytes) else host or "localhost"
+    try:
+        address = ipaddress.ip_address(name)
+        local = address.is_loopback or address.is_unspecified
+    except ValueError:
+        local = name in ("localhost", socket.gethostname())
+    if not local:
+        _reached_for.append(name)
+        raise OSError(f"No network in tests, and {name} is not this machine.")
+
+
+# An audit hook sees what libraries do as well, whatever names they imported from socket.
+sys.addaudithook(_stay_on_this_machine)
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """A test that reaches for the network fails, even if a library swallows the refusal."""
+    _reached_for.clear()
+    yield
+    assert not _reached_for, f"The test reached for the network: {_reached_for}."
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real data; tests that need it are skipped where there is none."""
+    folder = os.environ.get("LIGHTNING_POSE_DATA")
+    if not folder:
+        pytest.skip("LIGHTNING_POSE_DATA is not set: no real data here")
+    if not Path(folder).is_dir():
+        pytest.fail(f"LIGHTNING_POSE_DATA is {folder}, which is no folder; correct or unset it")
+    return Path(folder)
