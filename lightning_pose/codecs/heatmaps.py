@@ -137,7 +137,7 @@ def decode_quarter(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
     peaks, _ = find_peaks(maps)
     near = windows(maps, peaks, radius=1)
     slope = torch.stack((near[..., 1, 2] - near[..., 1, 0], near[..., 2, 1] - near[..., 0, 1]), -1)
-    return peaks + 0.25 * slope.sign() * _is_inside(peaks, maps)
+    return peaks + 0.25 * slope.sign() * (_room(peaks, maps) > 0)
 
 
 def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K 2"]:
@@ -162,33 +162,41 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
         tensor([[[8.3..., 7.9...]]])
     """
     peaks, _ = find_peaks(maps)
+    room = _room(peaks, maps)
+
+    # The kernel ends where the map does, on both sides alike, so that an edge pulls at no point.
     radius = round(2.5 * sigma)
-    kernel = gaussian_kernel(sigma, radius).to(maps.device)
-    # blur[i] holds the kernel shifted by i - 1 cells; two sums over it blur the nine cells around
-    # the largest. Multiplied out, because autocast would do a matrix product in bfloat16.
-    blur = torch.stack([F.pad(kernel, (shift, 2 - shift)) for shift in range(3)])
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    kernel = torch.exp(-steps.square() / (2 * sigma**2)) * (
+        steps.abs() < room.clamp_min(1)[..., None]
+    )
+    # Shifted by one cell to either side it blurs, in two sums, the nine cells around the largest.
+    # Multiplied out, because autocast would do a matrix product in bfloat16.
+    blur = torch.stack([F.pad(kernel, (shift, 2 - shift)) for shift in range(3)], dim=-2)
     patch = windows(maps.clamp_min(0), peaks, radius + 1)
-    rows = (patch[..., None, :, :] * blur[:, :, None]).sum(dim=-2)  # (B, K, 3, n)
-    near = (rows[..., :, None, :] * blur).sum(dim=-1)  # (B, K, 3, 3)
+    rows = (patch[..., None, :, :] * blur[..., 1, :, :, None]).sum(dim=-2)  # (B, K, 3, n)
+    near = (rows[..., :, None, :] * blur[..., 0, None, :, :]).sum(dim=-1)  # (B, K, 3, 3)
     log = near.clamp_min(1e-10).log()
 
+    inside = room > 0
     dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
     dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
     dxx = log[..., 1, 2] + log[..., 1, 0] - 2 * log[..., 1, 1]
     dyy = log[..., 2, 1] + log[..., 0, 1] - 2 * log[..., 1, 1]
     dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
-    determinant = dxx * dyy - dxy.square()
-    # Only a hill has a top: the curvature must be negative in every direction.
-    hill = ((determinant > 1e-10) & (dxx < 0))[..., None]
-    newton = torch.stack((dxy * dy - dyy * dx, dxy * dx - dxx * dy), dim=-1)
-    offset = newton / torch.where(hill, determinant[..., None], 1)
-    offset = torch.where(hill, offset.clamp(-1, 1), 0)
-    return peaks + offset * _is_inside(peaks, maps)
+    # An axis without room is level at the largest cell, so that the other is read on its own.
+    slope = torch.stack((dx, dy), dim=-1) * inside
+    curvature = torch.where(inside, torch.stack((dxx, dyy), dim=-1), -1.0)
+    cross = (dxy * inside.all(dim=-1))[..., None]
+    determinant = curvature.prod(dim=-1, keepdim=True) - cross.square()
+    # Only a hill has a top: it must curve down in every direction.
+    is_hill = (determinant > 1e-10) & (curvature[..., :1] < 0)
+    newton = cross * slope.flip(-1) - curvature.flip(-1) * slope
+    offset = newton / torch.where(is_hill, determinant, 1.0)
+    return peaks + torch.where(is_hill, offset.clamp(-1, 1), 0.0)
 
 
-def _is_inside(
-    peaks: Int64[Tensor, "B K 2"], maps: Float[Tensor, "B K h w"]
-) -> Float[Tensor, "B K 2"]:
-    """1 along each axis on which a cell has two neighbours, else 0."""
+def _room(peaks: Int64[Tensor, "B K 2"], maps: Float[Tensor, "B K h w"]) -> Int64[Tensor, "B K 2"]:
+    """How many cells lie between a cell and the nearer edge of the map, along x and along y."""
     last = peaks.new_tensor([maps.shape[3] - 1, maps.shape[2] - 1])
-    return ((peaks > 0) & (peaks < last)).float()
+    return torch.minimum(peaks, last - peaks)

@@ -10,8 +10,9 @@ from lightning_pose.codecs.heatmaps import find_peaks, gaussian_kernel, windows
 
 __all__ = ["decode_joint_labels", "encode_joint_labels", "joint_radius"]
 
-# Reach and step, in cells, of the search for a disc around the peak of a joint's map.
-_REACH, _STEP = 2.5, 0.25
+# The search for a disc around the peak of a joint's map: how far it goes, in radii of the disc,
+# and in steps of how many cells.
+_REACH, _STEP = 0.8, 0.25
 
 
 def joint_radius(sigma: float, threshold: float) -> float:
@@ -83,11 +84,12 @@ def decode_joint_labels(
     """
     joints = probability[:, 1:]
     peaks, _ = find_peaks(_blur(joints, radius / 2))
-    window = math.ceil(radius + _REACH)
+    reach = _REACH * radius
+    window = math.ceil(radius + reach)
     evidence = windows(joints - probability[:, :1], peaks, window).flatten(2)
 
-    count = round(2 * _REACH / _STEP) + 1
-    steps = torch.linspace(-_REACH, _REACH, count, device=peaks.device)
+    count = 2 * math.ceil(reach / _STEP) + 1
+    steps = torch.linspace(-reach, reach, count, device=peaks.device)
     cells = torch.arange(-window, window + 1, device=peaks.device)
     squared = (cells[:, None] - steps).square()  # (cells, centres) along one axis
     distance = squared[:, None, :, None] + squared[None, :, None, :]

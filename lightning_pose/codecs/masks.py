@@ -25,7 +25,10 @@ def known_cells(
         >>> known_cells(torch.tensor([[[True, True, True, False, False]]]), 2, (1, 3))
         tensor([[[ True,  True, False]]])
     """
-    return _cells(valid[:, None].float(), stride, shape).amax(dim=(3, 5))[:, 0] > 0
+    rows, columns = shape
+    padded = _cover(valid, stride, shape)
+    some_row = padded.view(-1, rows, stride, columns * stride).amax(dim=2)
+    return some_row.view(-1, rows, columns, stride).amax(dim=3)
 
 
 def encode_mask(
@@ -49,8 +52,9 @@ def encode_mask(
         tensor([[[1., 0., 1., 0.]]])
     """
     known = valid & (mask >= 0)
-    pixels = torch.stack((known & (mask == 1), known), dim=1).float()
-    person, weight = _cells(pixels, stride, shape).mean(dim=(3, 5)).unbind(dim=1)
+    pixels = torch.stack((known & (mask == 1), known), dim=1)
+    # avg_pool2d takes a third of the time of a mean over reshaped cells.
+    person, weight = F.avg_pool2d(_cover(pixels, stride, shape).float(), stride).unbind(dim=1)
     return person / weight.clamp_min(torch.finfo(torch.float32).tiny), weight
 
 
@@ -80,11 +84,10 @@ def decode_mask(
     return F.pad(pixels, missing, mode="replicate") if any(missing) else pixels
 
 
-def _cells(
-    pixels: Float[Tensor, "B C H W"], stride: int, shape: tuple[int, int]
-) -> Float[Tensor, "B C h s w s"]:
-    """Cut pixels into cells; those that the picture lacks are 0, those that the grid lacks go."""
-    height, width = shape[0] * stride, shape[1] * stride
+def _cover(
+    pixels: Bool[Tensor, "*batch H W"], stride: int, shape: tuple[int, int]
+) -> Bool[Tensor, "*batch H2 W2"]:
+    """The pixels under a grid: False beyond the picture, and cut off where the grid ends."""
+    missing = shape[0] * stride - pixels.shape[-2], shape[1] * stride - pixels.shape[-1]
     # A negative padding crops.
-    padded = F.pad(pixels, (0, width - pixels.shape[3], 0, height - pixels.shape[2]))
-    return padded.reshape(*pixels.shape[:2], shape[0], stride, shape[1], stride)
+    return F.pad(pixels, (0, missing[1], 0, missing[0]))
