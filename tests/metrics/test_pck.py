@@ -143,9 +143,9 @@ def test_bad_settings_and_bad_input_get_one_sentence():
     assert metric.count.sum() == 0
 
 
-def test_it_gives_the_published_table_of_mpii(data_root):
-    truth = scipy.io.loadmat(data_root / "mpii" / "gt_valid.mat")
-    predictions = np.load(data_root / "mpii" / "predictions_hg_s8.npz")["keypoints"]
+def test_it_gives_the_published_table_of_mpii(real_data):
+    truth = scipy.io.loadmat(real_data / "mpii" / "gt_valid.mat")
+    predictions = np.load(real_data / "mpii" / "predictions_hg_s8.npz")["keypoints"]
     corners = torch.from_numpy(truth["headboxes_src"])  # (2 corners, xy, N)
     data = {
         "preds": torch.from_numpy(predictions).double(),

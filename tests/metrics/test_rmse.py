@@ -90,14 +90,14 @@ def test_bad_input_gets_one_sentence_and_changes_nothing():
         assert metric.count.sum() == 0
 
 
-def test_the_protocols_own_scorer_says_the_same(data_root):
-    path = data_root.parent / "tools" / "score_lspe.py"
+def test_the_protocols_own_scorer_says_the_same(real_data):
+    path = real_data.parent / "tools" / "score_lspe.py"
     if not path.exists():
         pytest.skip("score_lspe.py is not in the tools folder beside LIGHTNING_POSE_DATA")
     spec = importlib.util.spec_from_file_location("score_lspe", path)
     scorer = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(scorer)
-    truth, visible = (array[8500:9250] for array in scorer.load(data_root / "lspet" / "joints.mat"))
+    truth, visible = (array[8500:9250] for array in scorer.load(real_data / "lspet" / "joints.mat"))
     preds = truth + np.random.default_rng(0).normal(scale=12, size=truth.shape)
     wanted = scorer.score(preds, truth, visible)
 
