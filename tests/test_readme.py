@@ -1,0 +1,149 @@
+"""What README.md and CONTRIBUTING.md tell people to type is there, and is spelt as they say.
+
+.ci/run executes the blocks that install the package and test it. The other commands would train for
+minutes or need a run's files, so their words are checked here against what takes them.
+"""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lightning_pose.cli import main
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+
+
+def blocks(document: str) -> list[str]:
+    """The fenced shell blocks of a document, without prompts and without what was printed."""
+    found = []
+    text = (ROOT / document).read_text()
+    for kind, body in re.findall(r"^ *```(\w+)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        if kind == "console":
+            typed = re.findall(r"^ *\$ (.*(?:\\\n.*)*)", body, re.MULTILINE)
+            found.append("\n".join(typed))
+        elif kind in ("bash", "sh", "shell"):
+            found.append(body)
+    return found
+
+
+def commands(document: str) -> list[list[str]]:
+    """The single commands of a document, as lists of words."""
+    found = []
+    for block in blocks(document):
+        for line in block.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            words = list(lexer)
+            starts = [0, *(n + 1 for n, word in enumerate(words) if word in ("&&", ";", "|"))]
+            ends = [*(start - 1 for start in starts[1:]), len(words)]
+            found += [words[a:b] for a, b in zip(starts, ends, strict=True) if words[a:b]]
+    return found
+
+
+def check_lightning(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """`fit` with a config is parsed in full; of other commands the options must be known."""
+    command, *options = words
+    if command.startswith("-"):
+        assert main(words) == 0
+    elif command == "fit" and "--ckpt_path" not in options:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--print_config"])
+        assert ended.value.code in (0, None), f"lightning {shlex.join(words)} is not understood"
+    else:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known = capsys.readouterr().out
+        for option in options:
+            name = option.split("=")[0]
+            assert not option.startswith("--") or name in known, (
+                f"lightning {command} has no {name}"
+            )
+
+
+def check_pip(words: list[str]) -> None:
+    """What `pip install` names is a folder or an extra of ours, or a package that we declare."""
+    assert words[0] == "install"
+    assert "lightning-pose" not in words, "That is another package, which imports by our name"
+    arguments = iter(words[1:])
+    for argument in arguments:
+        if argument in ("-c", "--constraint", "-r", "--requirement"):
+            assert (ROOT / next(arguments)).is_file()
+        elif match := re.fullmatch(r"(\.|lightning-pose-multitask)(\[(.+)\])?", argument):
+            extras = set((match[3] or "").split(",")) - {""}
+            assert extras <= set(PROJECT["optional-dependencies"])
+        else:
+            assert argument in ("-e", "--editable", "-q", "--quiet", "-U", "--upgrade", "pip")
+
+
+def check_paths(words: list[str]) -> None:
+    """Every word that looks like a file or a folder of the repository is one."""
+    for word in words:
+        path = word.split("::")[0]
+        if not word.startswith("-") and (path.endswith((".py", ".toml")) or "/" in path):
+            assert (ROOT / path).exists(), f"{path} is not in the repository"
+
+
+def check_parts(words: list[str]) -> None:
+    """The parts of `./check` that are named exist."""
+    known = re.findall(r"^(\w+)\(\)", (ROOT / "check").read_text(), re.MULTILINE)
+    assert set(words) <= set(known)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_is_spelt_right(document, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for words in commands(document):
+        while "=" in words[0]:  # NAME=value in front of a command
+            words = words[1:]
+        match words:
+            case ["lightning", *rest] | ["python", "-m", "lightning_pose", *rest]:
+                check_lightning(rest, tmp_path, capsys)
+            case ["pip", *rest] | ["python", "-m", "pip", *rest]:
+                check_pip(rest)
+            case ["pytest", *rest] | ["python", "-m", "pytest", *rest]:
+                check_paths(rest)
+            case ["ruff", ("format" | "check"), *rest] | ["mypy", *rest]:
+                check_paths(rest)
+            case ["python", path, *_] | ["bash", path]:
+                assert (ROOT / path).is_file(), f"{path} is not in the repository"
+            case ["./check", *parts]:
+                check_parts(parts)
+            case [("git" | "cd" | "source" | "export"), *_] | [
+                "python" | "python3",
+                "-m",
+                "venv",
+                _,
+            ]:
+                pass
+            case ["tensorboard", "--logdir", _]:
+                pass
+            case _:
+                pytest.fail(f"{document} says `{shlex.join(words)}`, which this test cannot check.")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_is_valid_shell(document):
+    for block in blocks(document):
+        done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True)
+        assert done.returncode == 0, f"{document}: {done.stderr}{block}"
+
+
+@pytest.mark.parametrize("name", ["install", "test"])
+def test_the_gate_finds_its_blocks(name):
+    text = (ROOT / "README.md").read_text()
+    assert text.count(f"<!-- {name} -->") == 1
+    assert f"\n<!-- {name} -->\n```bash\n" in text, "The block follows its marker at once"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_into_the_repository_leads_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (ROOT / target).exists(), f"{document} links to {target}, which is not there"
