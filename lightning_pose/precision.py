@@ -1,0 +1,80 @@
+"""Precision by device: a config that runs at the right speed on every machine."""
+
+from typing import Any, Literal
+
+import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
+from torch import nn
+from torch.optim import Optimizer
+from typing_extensions import override
+
+__all__ = ["AutoPrecision", "choose_precision"]
+
+PrecisionName = Literal["bf16-mixed", "16-mixed", "32-true"]
+
+
+def choose_precision(device: torch.device) -> PrecisionName:
+    """The fastest precision that a device is good at, in Lightning's words.
+
+    Args:
+        device: Where the model runs.
+
+    Returns:
+        "bf16-mixed" where the device computes in bfloat16 itself; on older GPUs "16-mixed", whose
+        losses must be scaled; else "32-true", since emulated half precision is slower than float32.
+
+    Example:
+        >>> choose_precision(torch.device("meta"))
+        '32-true'
+    """
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "16-mixed"
+    if device.type == "cpu" and (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    ):
+        return "bf16-mixed"
+    return "32-true"
+
+
+class AutoPrecision(MixedPrecision):
+    """Lightning's automatic mixed precision, in the precision that suits the model's device.
+
+    `Trainer(precision="auto")` does not exist; a plugin is Lightning's way to say it:
+    `trainer: {plugins: [{class_path: lightning_pose.precision.AutoPrecision}]}`. It decides when
+    the model is on its device, so that `--trainer.accelerator cpu` on a machine with a GPU gets
+    what suits the processor. Until then `precision` is "32-true".
+
+    Example:
+        >>> AutoPrecision().precision
+        '32-true'
+    """
+
+    def __init__(self) -> None:
+        # Not super().__init__, which wants the precision and the device that are not known yet.
+        self.precision: PrecisionName = "32-true"
+        self.device = "cpu"
+        self.scaler: torch.amp.GradScaler | None = None
+
+    @override
+    def connect(
+        self, model: nn.Module, optimizers: list[Optimizer], lr_schedulers: list[Any]
+    ) -> tuple[nn.Module, list[Optimizer], list[Any]]:
+        # Strategies call this once the model is on its device, whatever the trainer's task.
+        device = next(model.parameters()).device
+        precision = choose_precision(device)
+        # The same plugin is connected again by the trainer's next fit, validate or test.
+        if (precision, device.type) != (self.precision, self.device):
+            self.precision, self.device = precision, device.type
+            self.scaler = torch.amp.GradScaler(device.type) if precision == "16-mixed" else None
+        return super().connect(model, optimizers, lr_schedulers)
+
+    @override
+    def autocast_context_manager(self) -> torch.autocast:
+        return torch.autocast(
+            self.device,
+            dtype=torch.half if self.precision == "16-mixed" else torch.bfloat16,
+            enabled=self.precision != "32-true",
+            cache_enabled=False,
+        )
