@@ -225,7 +225,11 @@ class _Loader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Any:  # An iterator of batches, where torch names a class of its own.
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except InputError as error:
+            # A worker's error arrives as a traceback in words, which ends with the sentence.
+            raise InputError(str(error).strip().split("InputError: ")[-1]) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the data module keeps the position.

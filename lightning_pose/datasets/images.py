@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int8, UInt8
-from torchvision.io import ImageReadMode, decode_image
+from PIL import Image, ImageOps
 
 from lightning_pose.errors import InputError
 
@@ -15,18 +14,20 @@ __all__ = ["read_mask", "read_picture"]
 def read_picture(path: Path) -> UInt8[np.ndarray, "H0 W0 3"]:
     """Read a picture as RGB, turned upright as its EXIF orientation says.
 
-    Grey pictures, palettes, CMYK and 16 bits a channel become 8-bit RGB; alpha is left out.
+    Grey pictures, palettes, CMYK and 16 bits a pixel become 8-bit RGB; alpha is left out, and of
+    an animation the first picture is taken. Pillow decodes, since it reports a truncated file,
+    where OpenCV fills the rest with grey and torchvision has announced the end of its decoders.
 
     Args:
-        path: A JPEG, PNG, WebP or GIF file.
+        path: A JPEG, PNG, WebP or whatever else Pillow knows.
 
     Returns:
         The picture.
 
     Raises:
-        InputError: The file is missing, truncated, animated or not a picture.
+        InputError: The file is missing, truncated or not a picture.
     """
-    return _decode(path, ImageReadMode.RGB)
+    return _decode(path, "RGB")
 
 
 def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarray, "H0 W0"]:
@@ -43,7 +44,7 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
     Raises:
         InputError: The file cannot be read, or is not of the picture's size.
     """
-    grey = _decode(path, ImageReadMode.GRAY)[:, :, 0]
+    grey = _decode(path, "L")
     if grey.shape != size:
         raise InputError(
             f"Expected the mask {path} to have the size of its picture {picture}, "
@@ -53,22 +54,21 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
     return (grey > 127).view(np.int8)
 
 
-def _decode(path: Path, mode: ImageReadMode) -> UInt8[np.ndarray, "H0 W0 C"]:
+def _decode(path: Path, mode: str) -> UInt8[np.ndarray, "H0 W0 *C"]:
     try:
-        # A bytearray, because torch warns of buffers that it must not write to.
-        data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-        decoded = decode_image(data, mode=mode, apply_exif_orientation=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I;16"):
+                # Pillow would clip what does not fit into a byte: keep the upper half instead.
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            elif "transparency" in image.info:
+                # Only through alpha does Pillow know what a transparent palette entry means.
+                image = image.convert("RGBA")
+            return np.asarray(image.convert(mode))
+    # Pillow reports a damaged file by whichever of these its parser runs into.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"Expected a whole picture in {path}, found that it cannot be read ({reason}); "
             "replace or remove this file."
         ) from error
-    if decoded.ndim != 3:
-        raise InputError(
-            f"Expected a single picture in {path}, found an animation; replace it by one frame."
-        )
-    if decoded.dtype == torch.uint16:
-        decoded = (decoded.to(torch.int32) >> 8).to(torch.uint8)
-    # Decoders write channels last and torchvision shows that as channels first: back to (H, W, C).
-    return np.ascontiguousarray(decoded.permute(1, 2, 0).numpy())

@@ -1,10 +1,12 @@
 """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011), optionally with masks."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 from jaxtyping import Float32, UInt8
+from scipy.io.matlab import MatReadError
 
 from lightning_pose.batch import Sample
 from lightning_pose.datasets.base import PoseDataset
@@ -125,7 +127,15 @@ def _read_joints(
     try:
         content = scipy.io.loadmat(path, variable_names=["joints"])
     # SciPy reports a damaged file by whichever of these its parser runs into.
-    except (ValueError, TypeError, OSError, NotImplementedError, KeyError, IndexError) as error:
+    except (
+        MatReadError,
+        ValueError,
+        TypeError,
+        OSError,
+        NotImplementedError,
+        KeyError,
+        zlib.error,
+    ) as error:
         raise InputError(
             f"Expected a MATLAB file in {path}, found that it cannot be read ({error}); "
             "download it again."
