@@ -1,0 +1,77 @@
+"""Skeletons and masks land where the points and pixels are, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from lightning_pose.skeletons import LSP14
+from lightning_pose.visualization import draw_mask, draw_skeleton
+
+
+def black(height=80, width=100):
+    return np.zeros((height, width, 3), dtype=np.uint8)
+
+
+def centre_of_light(picture):
+    light = picture.astype(float).sum(axis=2)
+    rows, columns = np.indices(light.shape)
+    return (columns * light).sum() / light.sum(), (rows * light).sum() / light.sum()
+
+
+@pytest.mark.parametrize("point", [(50.0, 40.0), (50.5, 40.25), (33.25, 61.75)])
+def test_a_joint_is_drawn_at_its_point_to_a_fraction_of_a_pixel(point):
+    points = np.zeros((14, 2), dtype=np.float32)
+    points[13] = point
+    picture = draw_skeleton(black(), points, np.arange(14) == 13, LSP14)
+    assert centre_of_light(picture) == pytest.approx(point, abs=0.15)
+
+
+def test_limbs_have_the_skeletons_colours_and_only_between_drawn_joints():
+    rng = np.random.default_rng(0)
+    points = rng.uniform((10, 10), (390, 290), (14, 2)).astype(np.float32)
+    for limb, colour in zip(LSP14.limbs, LSP14.colours, strict=True):
+        drawn = np.isin(np.arange(14), limb)
+        x, y = np.round(points[drawn].mean(axis=0)).astype(int)
+        picture = draw_skeleton(black(300, 400), points, drawn, LSP14)
+        np.testing.assert_allclose(picture[y, x], colour, atol=60)  # anti-aliased
+        one = draw_skeleton(black(300, 400), points, np.arange(14) == limb[0], LSP14)
+        assert not one[y, x].any()
+
+
+def test_the_picture_stays_and_joints_that_are_not_drawn_leave_no_trace():
+    image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
+    before = image.copy()
+    points = np.full((14, 2), 30.0, dtype=np.float32)
+    nothing = draw_skeleton(image, points, np.zeros(14, dtype=bool), LSP14)
+    np.testing.assert_array_equal(nothing, before)
+    assert (draw_skeleton(image, points, np.ones(14, dtype=bool), LSP14) != before).any()
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30, 3e9])
+def test_a_wild_point_breaks_nothing(value):
+    points = np.full((14, 2), 30.0, dtype=np.float32)
+    points[:, 0] = np.linspace(5, 95, 14)
+    points[3] = value
+    picture = draw_skeleton(black(), points, np.ones(14, dtype=bool), LSP14)
+    assert picture.any()
+    if not np.isfinite(value):
+        known = draw_skeleton(black(), np.nan_to_num(points), np.arange(14) != 3, LSP14)
+        np.testing.assert_array_equal(picture, known)
+
+
+def test_a_mask_tints_its_pixels_and_has_a_contour():
+    mask = np.zeros((80, 100), dtype=bool)
+    mask[20:60, 30:70] = True
+    image = np.full((80, 100, 3), 100, dtype=np.uint8)
+    picture = draw_mask(image, mask, colour=(200, 0, 100), opacity=0.5)
+    assert (image == 100).all()
+    assert (picture[25:55, 35:65] == (150, 50, 100)).all()
+    np.testing.assert_allclose(picture[20, 50], [200, 0, 100], atol=15)  # anti-aliased
+    far = np.ones_like(mask)
+    far[17:63, 27:73] = False
+    assert (picture[far] == 100).all()
+
+
+def test_an_empty_mask_changes_nothing():
+    image = np.full((8, 9, 3), 100, dtype=np.uint8)
+    np.testing.assert_array_equal(draw_mask(image, np.zeros((8, 9), dtype=bool)), image)
