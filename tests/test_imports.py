@@ -17,7 +17,7 @@ FLOORS = (
     ("__init__", "batch", "errors", "geometry", "losses", "metrics", "skeletons"),
     ("backbones", "codecs", "datasets", "runs", "transforms", "visualization", "weightings"),
     ("callbacks", "datamodules", "heads", "precision", "report", "schedules"),
-    ("checkpoint", "module"),
+    ("checkpoint", "module", "scores"),
     ("__main__", "cli", "commands", "inference"),
 )
 """The rooms, from the ground; a room is a file or a folder of the package."""

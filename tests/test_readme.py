@@ -47,7 +47,7 @@ def commands(document: str) -> list[list[str]]:
     return found
 
 
-def check_lightning(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
     """`fit` with a config is parsed in full; of other commands the options must be known."""
     command, *options = words
     if command.startswith("-"):
@@ -97,14 +97,14 @@ def check_parts(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_is_spelt_right(document, tmp_path, capsys, monkeypatch):
+def test_every_command_is_spelt_right(document, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     for words in commands(document):
         while "=" in words[0]:  # NAME=value in front of a command
             words = words[1:]
         match words:
             case ["lightning", *rest] | ["python", "-m", "lightning_pose", *rest]:
-                check_lightning(rest, tmp_path, capsys)
+                check_lightning(rest, capsys)
             case ["pip", *rest] | ["python", "-m", "pip", *rest]:
                 check_pip(rest)
             case ["pytest", *rest] | ["python", "-m", "pytest", *rest]:
