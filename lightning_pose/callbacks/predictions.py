@@ -34,14 +34,6 @@ class SavePredictions(Callback):
         self.best = float("-inf")
         self._rows: list[dict[str, np.ndarray]] = []
 
-    def state_dict(self) -> dict[str, Any]:
-        """The best `val/main` so far, so that a resumed run does not start from nothing."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best `val/main` of the run that is resumed."""
-        self.best = state_dict["best"]
-
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the rows of the validation before."""
         self._rows = []

@@ -1,7 +1,6 @@
 """The short table at the end of a run: its best figures, where it is, and what to type next."""
 
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -12,7 +11,7 @@ __all__ = ["RunSummary"]
 
 
 class RunSummary(Callback):
-    """Prints the figures of the best validation when `fit` ends, and the next command.
+    """Keeps the figures of the best validation, and prints them when `fit` has ended.
 
     Args:
         run: The run's folder.
@@ -22,14 +21,6 @@ class RunSummary(Callback):
         self.run = run
         self.best = float("-inf")
         self.figures: dict[str, float] = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best figures so far, for a run that is resumed."""
-        return {"best": self.best, "figures": self.figures}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best figures of the run that is resumed."""
-        self.best, self.figures = state_dict["best"], state_dict["figures"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the figures of the best validation so far."""
@@ -42,10 +33,8 @@ class RunSummary(Callback):
                 if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
             }
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the table."""
-        if not trainer.is_global_zero:
-            return
+    def print(self) -> None:
+        """Print the table, the run's folder, and the next command."""
         table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
         for key, value in sorted(self.figures.items()):
             head, metric = key.split("/")
@@ -53,10 +42,9 @@ class RunSummary(Callback):
         console = Console()
         console.print(table)
         # Not wrapped, so that the command can be copied whole.
-        console.print(f"Run folder: {self.run}", soft_wrap=True, highlight=False)
-        console.print(
-            f"Next: lightning predict --ckpt_path {self.run}/best.ckpt --images PICTURES "
+        for line in (
+            f"Run folder: {self.run}",
+            f"Next: lightning predict --ckpt_path {self.run / 'best.ckpt'} --images PICTURES "
             "--output predictions",
-            soft_wrap=True,
-            highlight=False,
-        )
+        ):
+            console.print(line, soft_wrap=True, highlight=False)

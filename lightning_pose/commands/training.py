@@ -1,6 +1,7 @@
 """`lightning fit`, `validate` and `test`: LightningCLI, run folders and checked checkpoints."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ class PoseCLI(LightningCLI):
         name, saved.run = settings.run, None
         self.run_folder = runs.claim_run(settings.trainer.default_root_dir, saved.experiment, name)
         self._parser("fit").save(
-            saved, self.run_folder / "config.yaml", skip_none=False, overwrite=True
+            saved, self.run_folder / "config.yaml", skip_unset=False, overwrite=True
         )
         settings.trainer.default_root_dir = str(self.run_folder)
         for logger in _as_list(settings.trainer.logger):
@@ -142,11 +143,12 @@ class PoseCLI(LightningCLI):
             self.run_folder, "best", "val/main", mode="max", save_last=True,
             enable_version_counter=False, auto_insert_metric_name=False,
         )  # fmt: skip
+        self.summary = RunSummary(self.run_folder)
         callbacks: list[Callback] = [
             best,
             SavePredictions(self.run_folder / "predictions.npz"),
             ContactSheet(self.run_folder / "pictures"),
-            RunSummary(self.run_folder),
+            self.summary,
         ]
         return callbacks + ([LearningRateMonitor()] if loggers else [])
 
@@ -155,6 +157,11 @@ class PoseCLI(LightningCLI):
         text = (self.run_folder / "config.yaml").read_text()
         if self.trainer.is_global_zero:
             log_config(self.trainer.loggers, yaml.safe_load(text))
+
+    def after_fit(self) -> None:
+        """Print the best figures, where the run is, and the next command."""
+        if self.trainer.is_global_zero:
+            self.summary.print()
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         # No switch: a checkpoint that needs code to be loaded is never loaded.
@@ -185,6 +192,15 @@ def main(command: str, argv: Sequence[str]) -> None:
         configs = [found]
         words = ["--config", str(found), *words]
     experiment = configs[0].stem if configs else "unnamed"
+    for message in (
+        # The folder is new: these warn of files that this very run has just written there.
+        "Experiment logs directory .* exists and is not empty",
+        "Checkpoint directory .* exists and is not empty",
+        # A checkpoint is scored, or trained on in a new folder, without the old one's bookkeeping.
+        "Be aware that when using `ckpt_path`, callbacks",
+        "The dirpath has changed from",
+    ):
+        warnings.filterwarnings("ignore", message)
     try:
         PoseCLI([command, *words], experiment)
     except ArgumentError as error:

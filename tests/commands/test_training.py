@@ -1,0 +1,310 @@
+"""The real command, in process, on a tiny Leeds Sports Pose Extended in its real layout."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lightning_pose.cli import main
+from lightning_pose.module import PoseModule
+from tests.data.lspet import write_lspet
+from tests.test_checkpoint import hostile_checkpoints, trap  # noqa: F401  # a fixture
+
+CONFIG = """
+model:
+  backbone: {class_path: UNet, init_args: {width: 4}}
+  heads:
+    mask: {class_path: MaskHead}
+    joints: {class_path: SoftmaxJointHead}
+    heatmap: {class_path: HeatmapHead}
+    coordinates: {class_path: RegressionHead}
+  main_head: heatmap
+  weighting: {class_path: FixedWeighting, init_args: {weights: {coordinates: 0.5}}}
+  optimizer: {class_path: torch.optim.AdamW, init_args: {lr: 1.0e-3}}
+  lr_scheduler: {class_path: WarmupCosine}
+  lr_interval: step
+data:
+  class_path: LSPExtendedDataModule
+  init_args:
+    root: lspet
+    train: [1, 8]
+    val: [9, 12]
+    test: [9, 12]
+    batch_size: 4
+    num_workers: 0
+    input_size: [32, 32]
+trainer: {max_epochs: 2, accelerator: cpu, enable_progress_bar: false, log_every_n_steps: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a dataset, a config, and one finished run."""
+    folder = tmp_path_factory.mktemp("workplace")
+    write_lspet(folder / "lspet", count=12)
+    (folder / "tiny.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["fit", "--config", "tiny.yaml", "--run", "first"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(workplace)
+    return workplace / "checkpoints" / "tiny" / "first"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one sentence with which a command refuses its words."""
+    capsys.readouterr()
+    before = sorted(path for path in Path("checkpoints").rglob("*"))
+    assert main(words) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    sentence = [line for line in err.splitlines() if line.startswith("lightning ")]
+    assert len(sentence) == 1, err
+    kept = [path for path in before if path.exists()]
+    assert kept == before, "nothing is deleted"
+    return sentence[0]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_a_folder_with_everything(here: Path) -> None:
+    names = {path.name for path in here.iterdir()}
+    assert {"config.yaml", "best.ckpt", "last.ckpt", "metrics.csv", "predictions.npz"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    sheets = sorted((here / "pictures").iterdir())
+    assert len(sheets) == 2
+    assert cv2.imread(str(sheets[0])).std() > 10
+
+
+def test_metrics_csv_has_every_head(here: Path) -> None:
+    header = rows(here / "metrics.csv")[0].keys()
+    for head in ("joints", "heatmap", "coordinates"):
+        assert {f"train/loss/{head}", f"val/loss/{head}"} <= header
+        assert {f"val/{head}/{metric}" for metric in ("PCKh", "PCK", "RMSE")} <= header
+    assert {"val/mask/Dice", "val/main", "train/loss", "val/loss"} <= header
+
+
+def test_the_config_is_resolved_and_plain(here: Path) -> None:
+    config = yaml.safe_load((here / "config.yaml").read_text())
+    assert config["seed_everything"] == 0
+    assert config["experiment"] == "tiny"
+    assert config["run"] is None
+    assert config["model"]["backbone"]["init_args"]["dropout"] == 0.3
+    assert yaml.safe_load((here / "hparams.yaml").read_text())["seed_everything"] == 0
+
+
+def test_predictions_belong_to_the_best_validation(here: Path) -> None:
+    saved = np.load(here / "predictions.npz")
+    assert saved["person_id"].tolist() == [9, 10, 11, 12]
+    assert saved["heatmap/keypoints"].shape == (4, 14, 2)
+    assert saved["coordinates/scores"].shape == (4, 14)
+    assert saved["mask/dice"].shape == (4,)
+    # RMSE is in pixels of the crop.
+    error = saved["heatmap/errors"] * saved["crop_scale"][:, None]
+    rmse = np.sqrt(np.nanmean(error**2))
+    best = max(
+        (row for row in rows(here / "metrics.csv") if row["val/main"]),
+        key=lambda row: float(row["val/main"]),
+    )
+    assert rmse == pytest.approx(float(best["val/heatmap/RMSE"]), rel=1e-4)
+
+
+def test_validate_finds_its_config_and_prints_the_same_figures(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "--ckpt_path", str(here / "best.ckpt")]) == 0
+    printed = capsys.readouterr().out
+    best = max(
+        (row for row in rows(here / "metrics.csv") if row["val/main"]),
+        key=lambda row: float(row["val/main"]),
+    )
+    for key, value in best.items():
+        if key.startswith("val/") and value:
+            line = next(line for line in printed.splitlines() if f" {key} " in line)
+            assert float(line.split()[-2]) == pytest.approx(float(value), abs=1e-4), key
+
+
+def test_test_runs_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--ckpt_path", str(here / "best.ckpt")]) == 0
+    assert "test/heatmap/PCKh" in capsys.readouterr().out
+
+
+def test_the_checkpoint_alone_predicts_what_the_run_predicted(here: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(here / "best.ckpt", tmp_path)
+    model = PoseModule.load_from_checkpoint(alone)
+    assert model.skeleton.num_joints == 14
+    assert model.predict(torch.zeros(1, 3, 32, 32))["mask"].mask.shape == (1, 32, 32)
+
+
+def test_the_command_and_python_write_the_same_spec(here: Path) -> None:
+    from lightning_pose import checkpoint
+    from lightning_pose.backbones import UNet
+    from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+    from lightning_pose.skeletons import LSP14
+    from lightning_pose.weightings import FixedWeighting
+
+    heads = {
+        "mask": MaskHead(),
+        "joints": SoftmaxJointHead(),
+        "heatmap": HeatmapHead(),
+        "coordinates": RegressionHead(),
+    }
+    model = PoseModule(
+        UNet(width=4), heads, LSP14.to_dict(), (32, 32), "heatmap",
+        FixedWeighting({"coordinates": 0.5}),
+    )  # fmt: skip
+    assert checkpoint.read(here / "best.ckpt")[checkpoint.SPEC_KEY]["model"] == model.spec()
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_others(here: Path) -> None:
+    for name, seed in (("again", "0"), ("other", "1")):
+        words = ["fit", "--config", "tiny.yaml", "--run", name, "--seed_everything", seed]
+        assert main(words) == 0
+    runs = [rows(here.parent / name / "metrics.csv") for name in ("first", "again", "other")]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_a_later_config_and_the_command_line_come_on_top(here: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "short.yaml"
+    overlay.write_text("trainer: {max_epochs: 1}\nmodel: {main_head: mask}\n")
+    words = ["--config", "tiny.yaml", "--config", str(overlay), "--run", "overlaid"]
+    override = ["--model.weighting.weights.mask", "0.25", "--data.batch_size", "2"]
+    assert main(["fit", *words, *override]) == 0
+    run = here.parent / "overlaid"
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 1
+    assert config["data"]["init_args"]["batch_size"] == 2
+    assert config["model"]["weighting"]["init_args"]["weights"] == {
+        "coordinates": 0.5,
+        "mask": 0.25,
+    }
+    validation = next(row for row in rows(run / "metrics.csv") if row["val/main"])
+    assert validation["val/main"] == validation["val/mask/Dice"]
+
+
+def test_fit_resumes_into_a_new_folder(here: Path) -> None:
+    words = ["--config", "tiny.yaml", "--run", "longer", "--trainer.max_epochs", "3"]
+    assert main(["fit", *words, "--ckpt_path", str(here / "last.ckpt")]) == 0
+    steps = [int(row["step"]) for row in rows(here.parent / "longer" / "metrics.csv")]
+    assert min(steps) >= 4
+    assert max(steps) == 5
+
+
+def test_hostile_checkpoints_are_refused_by_every_command(
+    here: Path,
+    tmp_path: Path,
+    trap: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(here / "config.yaml", tmp_path)
+    picture = str(next(Path("lspet/images").iterdir()))
+    for path in hostile_checkpoints(tmp_path):
+        ckpt = ["--ckpt_path", str(path)]
+        for words in (
+            ["validate", *ckpt],
+            ["validate", "--config", "tiny.yaml", *ckpt],
+            ["fit", "--config", "tiny.yaml", *ckpt],
+            ["predict", *ckpt, "--images", picture, "--output", str(tmp_path / "out")],
+        ):
+            assert "Expected" in refused(capsys, *words)
+    assert not trap.exists()
+
+
+def test_a_hostile_config_beside_a_checkpoint_is_refused(
+    here: Path,
+    tmp_path: Path,
+    trap: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(here / "best.ckpt", tmp_path)
+    text = (here / "config.yaml").read_text()
+    hostile = text.replace("callbacks: null", "callbacks: {class_path: hostile_trap.Evil}")
+    assert hostile != text
+    (tmp_path / "config.yaml").write_text(hostile)
+    sentence = refused(capsys, "validate", "--ckpt_path", str(tmp_path / "best.ckpt"))
+    assert "hostile_trap.Evil" in sentence
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--config", "tyni.yaml"], "tiny"),
+        (["--config", "tiny.yaml", "--modle.main_head", "mask"], "modle"),
+        (["--config", "tiny.yaml", "--model.main_haed", "mask"], "main_haed"),
+        (["--config", "tiny.yaml", "--model.weighting.weights.nose", "1"], "'nose'"),
+        (["--config", "tiny.yaml", "--data.root", "nowhere"], "nowhere"),
+        (["--config", "tiny.yaml", "--run", "first"], "choose another --run"),
+        (["--config", "tiny.yaml", "--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["--config", "tiny.yaml", "--data.batch_size", "many"], "batch_size"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_bad_words_get_one_sentence(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "tyni.yaml" in words:
+        Path("configs").mkdir(exist_ok=True)
+        shutil.copy("tiny.yaml", "configs/tiny.yaml")
+    assert message in refused(capsys, "fit", *words)
+
+
+def test_a_misspelt_key_in_a_config_is_named(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.yaml").write_text("model: {main_haed: mask}\n")
+    words = ["--config", "tiny.yaml", "--config", str(tmp_path / "wrong.yaml")]
+    assert "main_haed" in refused(capsys, "fit", *words)
+
+
+def test_the_checkpoint_of_another_model_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "tiny.yaml", "--model.backbone.init_args.width", "8"]
+    sentence = refused(capsys, "validate", *words, "--ckpt_path", str(here / "best.ckpt"))
+    assert "backbone.init_args.width (8 here, 4 in the checkpoint)" in sentence
+
+
+def test_a_truncated_picture_is_named(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("lspet", tmp_path / "lspet")
+    picture = tmp_path / "lspet" / "images" / "im00003.jpg"
+    picture.write_bytes(picture.read_bytes()[:300])
+    for workers in ("0", "1"):
+        words = ["--config", "tiny.yaml", "--data.root", str(tmp_path / "lspet")]
+        sentence = refused(capsys, "fit", *words, "--data.num_workers", workers)
+        assert "im00003.jpg" in sentence
+
+
+def test_a_nan_stops_the_run_and_keeps_its_checkpoint(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lightning_pose.heads import MaskHead
+
+    usual = MaskHead.loss
+
+    def sick(self: MaskHead, output: torch.Tensor, target: object) -> torch.Tensor:
+        # Healthy in the first epoch (2 steps and a validation), then not.
+        sick.calls += 1
+        return usual(self, output, target) * (float("nan") if sick.calls > 4 else 1.0)
+
+    sick.calls = 0
+    monkeypatch.setattr(MaskHead, "loss", sick)
+    words = ["fit", "--config", "tiny.yaml", "--run", "sick", "--trainer.num_sanity_val_steps", "0"]
+    assert "NaN or infinity in mask" in refused(capsys, *words)
+    model = PoseModule.load_from_checkpoint(here.parent / "sick" / "last.ckpt")
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
