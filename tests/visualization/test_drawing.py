@@ -32,7 +32,9 @@ def test_limbs_have_the_skeletons_colours_and_only_between_drawn_joints():
         drawn = np.isin(np.arange(14), limb)
         x, y = np.round(points[drawn].mean(axis=0)).astype(int)
         picture = draw_skeleton(black(300, 400), points, drawn, LSP14)
-        np.testing.assert_allclose(picture[y, x], colour, atol=60)  # anti-aliased
+        # Thin lines are anti-aliased: their pixel of full colour may be the one beside.
+        near = picture[y - 1 : y + 2, x - 1 : x + 2].astype(int)
+        assert np.abs(near - colour).max(axis=2).min() < 40
         one = draw_skeleton(black(300, 400), points, np.arange(14) == limb[0], LSP14)
         assert not one[y, x].any()
 
