@@ -2,5 +2,6 @@
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.lspet import LSPExtendedDataset
+from lightning_pose.datasets.synthetic import SyntheticDataset
 
-__all__ = ["LSPExtendedDataset", "PoseDataset"]
+__all__ = ["LSPExtendedDataset", "PoseDataset", "SyntheticDataset"]

@@ -1,0 +1,385 @@
+"""The articulated figure: from joint angles to a body in space as the camera sees it.
+
+Lengths are in statures. The body's axes are x to the person's own left, y up and z forward; the
+camera's are x to the right of the picture, y up and z towards the viewer. They agree when a person
+stands and faces the camera, so that the person's left is at the picture's right.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from lightning_pose.datasets.synthetic.draws import Draws
+
+__all__ = ["Body", "Figure", "draw_figure"]
+
+Range = tuple[float, float]
+
+
+class Body(NamedTuple):
+    """The proportions of a person in statures; girth widens everything about the bones."""
+
+    head: float
+    torso: float
+    shoulders: float
+    hips: float
+    upper_arm: float
+    forearm: float
+    thigh: float
+    shank: float
+    girth: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person in space; orthographic, so that x and y are already the projection.
+
+    Attributes:
+        body: The proportions.
+        joints: The joints in the order of LSP14.
+        hands: The ends of the right and the left hand.
+        toes: The tips of the right and the left foot.
+        waist: Where the trunk bends.
+        pelvis: Body to camera axes at the hips, one column an axis.
+        chest: The same at the shoulders.
+        head: The same at the head.
+        scale: Units of the coordinates per stature.
+    """
+
+    body: Body
+    joints: Float[np.ndarray, "14 3"]
+    hands: Float[np.ndarray, "2 3"]
+    toes: Float[np.ndarray, "2 3"]
+    waist: Float[np.ndarray, " 3"]
+    pelvis: Float[np.ndarray, "3 3"]
+    chest: Float[np.ndarray, "3 3"]
+    head: Float[np.ndarray, "3 3"]
+    scale: float = 1.0
+
+    def extent(self) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+        """The least and the greatest (x, y) of the joints."""
+        points = self.joints[:, :2]
+        return points.min(axis=0), points.max(axis=0)
+
+    def place(self, scale: float, shift: tuple[float, float]) -> "Figure":
+        """The figure in a picture, where y points down.
+
+        Args:
+            scale: Pixels per stature.
+            shift: Where the middle of the hips comes to lie, in pixels.
+
+        Returns:
+            A figure whose lengths are pixels; z still points towards the viewer.
+        """
+        to_screen = np.array([scale, -scale, scale])
+        origin = np.array([shift[0], shift[1], 0.0])
+        return replace(
+            self,
+            joints=self.joints * to_screen + origin,
+            hands=self.hands * to_screen + origin,
+            toes=self.toes * to_screen + origin,
+            waist=self.waist * to_screen + origin,
+            pelvis=self.pelvis * to_screen[:, None],
+            chest=self.chest * to_screen[:, None],
+            head=self.head * to_screen[:, None],
+            scale=scale,
+        )
+
+
+class _Stance(NamedTuple):
+    """Ranges of angles in degrees; leg flexion is counted from the vertical, forward positive."""
+
+    weight: float
+    lean: Range  # the pelvis, forward
+    trunk: Range  # the chest against the pelvis, forward
+    flex: Range  # one thigh
+    knee: Range
+    other_flex: Range  # the other thigh
+    other_knee: Range
+    spread: Range  # both thighs, outward
+    roll: Range  # the whole person in the picture's plane
+
+
+_STANCES = {
+    "stand": _Stance(
+        12.0,
+        (-6.0, 10.0),
+        (-10.0, 18.0),
+        (-12.0, 14.0),
+        (0.0, 15.0),
+        (-12.0, 14.0),
+        (0.0, 15.0),
+        (0.0, 18.0),
+        (-25.0, 25.0),
+    ),
+    "stride": _Stance(
+        12.0,
+        (-4.0, 15.0),
+        (-6.0, 20.0),
+        (10.0, 55.0),
+        (0.0, 30.0),
+        (-40.0, 0.0),
+        (0.0, 45.0),
+        (0.0, 14.0),
+        (-28.0, 28.0),
+    ),
+    "run": _Stance(
+        10.0,
+        (5.0, 40.0),
+        (0.0, 25.0),
+        (35.0, 105.0),
+        (20.0, 100.0),
+        (-45.0, 5.0),
+        (0.0, 80.0),
+        (0.0, 14.0),
+        (-35.0, 35.0),
+    ),
+    "sit": _Stance(
+        7.0,
+        (-25.0, 15.0),
+        (-10.0, 35.0),
+        (65.0, 110.0),
+        (30.0, 110.0),
+        (65.0, 110.0),
+        (30.0, 110.0),
+        (0.0, 40.0),
+        (-28.0, 28.0),
+    ),
+    "long sit": _Stance(
+        8.0,
+        (-40.0, 20.0),
+        (-10.0, 45.0),
+        (70.0, 120.0),
+        (0.0, 45.0),
+        (70.0, 120.0),
+        (0.0, 45.0),
+        (0.0, 45.0),
+        (-30.0, 30.0),
+    ),
+    "squat": _Stance(
+        4.0,
+        (10.0, 40.0),
+        (0.0, 45.0),
+        (75.0, 125.0),
+        (70.0, 135.0),
+        (75.0, 125.0),
+        (70.0, 135.0),
+        (0.0, 45.0),
+        (-28.0, 28.0),
+    ),
+    "kneel": _Stance(
+        5.0,
+        (-5.0, 35.0),
+        (-5.0, 30.0),
+        (60.0, 105.0),
+        (60.0, 105.0),
+        (-25.0, 20.0),
+        (60.0, 120.0),
+        (0.0, 20.0),
+        (-28.0, 28.0),
+    ),
+    "bend": _Stance(
+        15.0,
+        (45.0, 110.0),
+        (10.0, 60.0),
+        (-10.0, 25.0),
+        (0.0, 25.0),
+        (-25.0, 10.0),
+        (0.0, 25.0),
+        (0.0, 24.0),
+        (-28.0, 28.0),
+    ),
+    "leap": _Stance(
+        9.0,
+        (-30.0, 30.0),
+        (-30.0, 25.0),
+        (-25.0, 70.0),
+        (0.0, 70.0),
+        (-60.0, 30.0),
+        (0.0, 70.0),
+        (10.0, 65.0),
+        (-50.0, 50.0),
+    ),
+    "kick": _Stance(
+        8.0,
+        (-50.0, 15.0),
+        (-10.0, 30.0),
+        (60.0, 130.0),
+        (0.0, 45.0),
+        (-15.0, 15.0),
+        (0.0, 25.0),
+        (0.0, 24.0),
+        (-40.0, 40.0),
+    ),
+    "lie": _Stance(
+        10.0,
+        (-25.0, 30.0),
+        (-20.0, 30.0),
+        (-10.0, 100.0),
+        (0.0, 80.0),
+        (-10.0, 80.0),
+        (0.0, 80.0),
+        (0.0, 30.0),
+        (60.0, 125.0),
+    ),
+    "tumble": _Stance(
+        8.0,
+        (-25.0, 50.0),
+        (-25.0, 50.0),
+        (-35.0, 100.0),
+        (0.0, 80.0),
+        (-50.0, 70.0),
+        (0.0, 80.0),
+        (0.0, 50.0),
+        (120.0, 240.0),
+    ),
+}
+_STANCE_CHOICES = [name for name, stance in _STANCES.items() for _ in range(int(stance.weight))]
+
+
+class _Arm(NamedTuple):
+    """Ranges of angles in degrees of one arm against the chest."""
+
+    flex: Range  # forward
+    spread: Range  # outward
+    twist: Range  # about the upper arm, outward; the elbow bends forward at 0
+    elbow: Range
+
+
+_ARMS = (
+    _Arm((-25.0, 30.0), (4.0, 35.0), (-40.0, 20.0), (0.0, 60.0)),  # hanging
+    _Arm((-25.0, 30.0), (4.0, 35.0), (-40.0, 20.0), (0.0, 60.0)),
+    _Arm((40.0, 115.0), (-10.0, 40.0), (-50.0, 20.0), (0.0, 80.0)),  # reaching
+    _Arm((125.0, 180.0), (-10.0, 35.0), (-60.0, 60.0), (0.0, 100.0)),  # overhead
+    _Arm((-15.0, 30.0), (50.0, 130.0), (-90.0, 90.0), (0.0, 120.0)),  # sideways
+    _Arm((-30.0, 5.0), (25.0, 60.0), (-110.0, -60.0), (60.0, 125.0)),  # akimbo
+    _Arm((10.0, 65.0), (0.0, 30.0), (-75.0, 0.0), (60.0, 135.0)),  # before the chest
+    _Arm((-65.0, -15.0), (5.0, 40.0), (-30.0, 20.0), (20.0, 115.0)),  # swinging back
+)
+
+
+def _rotations(angles: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
+    """Rotations about z, x and y, the last first, from (pitch, twist, roll) in radians.
+
+    Positive pitch takes up to forward, positive twist takes forward to the left, and positive roll
+    takes left to up.
+    """
+    (sx, sy, sz), (cx, cy, cz) = np.sin(angles).T, np.cos(angles).T
+    entries = np.stack(
+        [
+            *(cz * cy - sz * sx * sy, -sz * cx, cz * sy + sz * sx * cy),
+            *(sz * cy + cz * sx * sy, cz * cx, sz * sy - cz * sx * cy),
+            *(-cx * sy, sx, cx * cy),
+        ],
+        axis=1,
+    )
+    return entries.reshape(-1, 3, 3)
+
+
+def _draw_body(draws: Draws) -> Body:
+    # A child has a large head and short limbs, and everything between occurs.
+    child = draws.uniform() ** 3
+    limbs = (1 - 0.14 * child) * draws.uniform(0.95, 1.05)
+    return Body(
+        head=(0.122 + 0.03 * child) * draws.uniform(0.93, 1.07),
+        torso=0.29 * draws.uniform(0.93, 1.07),
+        shoulders=0.108 * draws.uniform(0.85, 1.15),
+        hips=0.062 * draws.uniform(0.88, 1.15),
+        upper_arm=0.168 * limbs * draws.uniform(0.94, 1.06),
+        forearm=0.142 * limbs * draws.uniform(0.94, 1.06),
+        thigh=0.238 * limbs * draws.uniform(0.94, 1.06),
+        shank=0.232 * limbs * draws.uniform(0.94, 1.06),
+        girth=draws.uniform(0.9, 1.25) * (1.2 if draws.chance(0.15) else 1.0),
+    )
+
+
+def _draw_view(draws: Draws, stance: _Stance) -> tuple[float, float, float]:
+    """Pitch, twist and roll of the whole person before the camera: mostly seen from the front."""
+    view = draws.uniform()
+    if view < 0.42:
+        twist = draws.bell(32.0)
+    elif view < 0.65:
+        twist = 180 + draws.bell(32.0)
+    else:
+        twist = draws.uniform(0.0, 360.0)
+    roll = draws.uniform(*stance.roll) * draws.sign() + draws.bell(14.0)
+    if draws.chance(0.2):
+        roll += draws.bell(70.0)
+    return draws.bell(14.0), twist, roll
+
+
+def draw_figure(draws: Draws) -> Figure:
+    """A person of random proportions in a random pose, seen from a random side.
+
+    Args:
+        draws: Where the random numbers come from.
+
+    Returns:
+        The figure in statures, with the middle of its hips at the origin.
+    """
+    body = _draw_body(draws)
+    stance = _STANCES[draws.pick(_STANCE_CHOICES)]
+    lean, trunk = draws.uniform(*stance.lean), draws.uniform(*stance.trunk)
+    legs = [
+        (draws.uniform(*stance.flex), draws.uniform(*stance.knee)),
+        (draws.uniform(*stance.other_flex), draws.uniform(*stance.other_knee)),
+    ]
+    if draws.chance(0.5):
+        legs.reverse()
+    arms = [draws.pick(_ARMS), draws.pick(_ARMS)]
+    if draws.chance(0.25):
+        arms[1] = arms[0]
+
+    sides = (-1.0, 1.0)  # right, left: twist and roll are mirrored
+    # People look ahead of them: the head takes back most of the trunk's bend.
+    gaze = -0.6 * (lean + trunk) + draws.bell(14.0)
+    chest = [(trunk, draws.bell(18.0), draws.bell(10.0)), (gaze, draws.bell(24.0), draws.bell(8.0))]
+    upper = [
+        (-draws.uniform(*a.flex), s * draws.uniform(*a.twist), s * draws.uniform(*a.spread))
+        for a, s in zip(arms, sides, strict=True)
+    ]
+    fore = [(-draws.uniform(*a.elbow), 0.0, 0.0) for a in arms]
+    thigh = [
+        (-flex - lean, s * draws.uniform(-10.0, 35.0), s * draws.uniform(*stance.spread))
+        for (flex, _), s in zip(legs, sides, strict=True)
+    ]
+    shank = [(knee, 0.0, 0.0) for _, knee in legs]
+    foot = [(draws.uniform(-15.0, 40.0), s * draws.uniform(-10.0, 20.0), 0.0) for s in sides]
+    view = _draw_view(draws, stance)
+    root = (lean, 0.0, draws.bell(6.0))
+
+    angles = np.radians([view, root, *chest, *upper, *fore, *thigh, *shank, *foot])
+    turn = _rotations(angles)
+    pelvis = turn[0] @ turn[1]
+    chest_axes = pelvis @ turn[2]
+    head_axes = chest_axes @ turn[3]
+    upper_axes = chest_axes @ turn[4:6]
+    fore_axes = upper_axes @ turn[6:8]
+    thigh_axes = pelvis @ turn[8:10]
+    shank_axes = thigh_axes @ turn[10:12]
+    foot_axes = shank_axes @ turn[12:14]
+
+    across = np.array([[-1.0], [1.0]])
+    waist = pelvis[:, 1] * (0.38 * body.torso)
+    neck = waist + chest_axes[:, 1] * (0.62 * body.torso)
+    head_top = neck + head_axes[:, 1] * body.head
+    shoulders = neck - chest_axes[:, 1] * 0.022 + across * chest_axes[:, 0] * body.shoulders
+    elbows = shoulders - upper_axes[:, :, 1] * body.upper_arm
+    wrists = elbows - fore_axes[:, :, 1] * body.forearm
+    hips = across * pelvis[:, 0] * body.hips
+    knees = hips - thigh_axes[:, :, 1] * body.thigh
+    ankles = knees - shank_axes[:, :, 1] * body.shank
+    (rs, ls), (re, le), (rw, lw) = shoulders, elbows, wrists
+    (rh, lh), (rk, lk), (ra, la) = hips, knees, ankles
+    return Figure(
+        body=body,
+        joints=np.stack([ra, rk, rh, lh, lk, la, rw, re, rs, ls, le, lw, neck, head_top]),
+        hands=wrists - fore_axes[:, :, 1] * 0.05,
+        toes=ankles + foot_axes @ np.array([0.0, -0.03, 0.085]),
+        waist=waist,
+        pelvis=pelvis,
+        chest=chest_axes,
+        head=head_axes,
+    )
