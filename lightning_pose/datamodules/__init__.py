@@ -2,5 +2,6 @@
 
 from lightning_pose.datamodules.base import PoseDataModule
 from lightning_pose.datamodules.lspet import LSPExtendedDataModule
+from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
-__all__ = ["LSPExtendedDataModule", "PoseDataModule"]
+__all__ = ["LSPExtendedDataModule", "PoseDataModule", "SyntheticDataModule"]

@@ -56,15 +56,16 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
 
 def _decode(path: Path, mode: str) -> UInt8[np.ndarray, "H0 W0 *C"]:
     try:
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
+        with Image.open(path) as file:
+            ImageOps.exif_transpose(file, in_place=True)
+            image: Image.Image = file
             if image.mode.startswith("I;16"):
                 # Pillow would clip what does not fit into a byte: keep the upper half instead.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             elif "transparency" in image.info:
                 # Only through alpha does Pillow know what a transparent palette entry means.
                 image = image.convert("RGBA")
-            return np.asarray(image.convert(mode))
+            return np.asarray(image if image.mode == mode else image.convert(mode))
     # Pillow reports a damaged file by whichever of these its parser runs into.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,189 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from lightning_pose.geometry import (
+    apply_affine,
+    crop_matrix,
+    crop_scale,
+    flip_points,
+    from_grid,
+    from_unit,
+    invert_affine,
+    picture_box,
+    to_grid,
+    to_unit,
+    transform_points,
+)
+
+coordinates = st.floats(-500, 2000, width=32)
+points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=5)
+sizes = st.tuples(st.integers(1, 600), st.integers(1, 600))
+
+
+@st.composite
+def crops(draw: st.DrawFn) -> np.ndarray:
+    x0, y0 = draw(st.floats(-50, 900)), draw(st.floats(-50, 900))
+    width, height = draw(st.floats(5, 800)), draw(st.floats(5, 800))
+    return crop_matrix(
+        np.array([x0, y0, x0 + width, y0 + height], dtype=np.float32),
+        draw(st.tuples(st.integers(16, 400), st.integers(16, 400))),
+        enlarge=draw(st.floats(0.5, 2)),
+        rotation=draw(st.floats(-180, 180)),
+        scale=draw(st.floats(0.5, 2)),
+        flip=draw(st.booleans()),
+    )
+
+
+@given(points, st.sampled_from([1, 2, 4, 8, 32]))
+def test_grid_and_back(values: list, stride: int) -> None:
+    picture = torch.tensor(values)
+    torch.testing.assert_close(
+        from_grid(to_grid(picture, stride), stride), picture, atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize("stride", [2, 3, 4, 8])
+def test_a_grid_cell_is_centred_on_the_pixels_it_averages(stride: int) -> None:
+    columns = torch.arange(6.0 * stride)
+    centres = functional.avg_pool1d(columns[None, None], stride)[0, 0]
+    cells = torch.stack((torch.arange(6.0), torch.zeros(6)), dim=1)
+    torch.testing.assert_close(from_grid(cells, stride)[:, 0], centres)
+
+
+def test_a_grid_is_where_align_corners_false_samples() -> None:
+    ramp = torch.arange(8.0)[None, None]
+    larger = functional.interpolate(ramp, scale_factor=4, mode="linear", align_corners=False)[0, 0]
+    pixels = torch.stack((torch.arange(32.0), torch.zeros(32)), dim=1)
+    # At the border interpolation repeats the last cell.
+    torch.testing.assert_close(to_grid(pixels, 4)[:, 0].clamp(0, 7), larger)
+
+
+@given(points, sizes)
+def test_unit_and_back(values: list, size: tuple[int, int]) -> None:
+    picture = torch.tensor(values)
+    torch.testing.assert_close(
+        from_unit(to_unit(picture, size), size), picture, atol=1e-3, rtol=1e-5
+    )
+
+
+def test_unit_coordinates_are_those_of_grid_sample() -> None:
+    picture = torch.arange(35.0).reshape(1, 1, 5, 7)
+    rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
+    grid = to_unit(torch.stack((columns, rows), dim=-1), (5, 7))[None]
+    torch.testing.assert_close(functional.grid_sample(picture, grid, align_corners=False), picture)
+
+
+@given(points, st.integers(1, 600))
+def test_a_flip_undoes_itself(values: list, width: int) -> None:
+    picture = torch.tensor(values)
+    twice = flip_points(flip_points(picture, width), width)
+    torch.testing.assert_close(twice, picture, atol=1e-3, rtol=0)
+
+
+def test_a_flip_is_where_the_mirrored_picture_has_the_pixel() -> None:
+    picture = torch.zeros(3, 7)
+    picture[1, 2] = 1
+    row, column = torch.nonzero(picture.flip(1))[0].tolist()
+    assert flip_points(torch.tensor([[2.0, 1.0]]), width=7).tolist() == [[column, row]]
+
+
+@given(crops(), points)
+@settings(deadline=None)
+def test_the_inverse_crop_gives_the_point_back(matrix: np.ndarray, values: list) -> None:
+    source = torch.tensor(values)[None]
+    crop = torch.from_numpy(matrix)[None]
+    there = apply_affine(crop, source)
+    # What float32 can hold of a point so many input pixels away, in source pixels.
+    zoom = crop_scale(crop).item()
+    bound = 1e-3 + 1e-6 * (there.abs().max().item() / zoom + source.abs().max().item())
+    back = apply_affine(invert_affine(crop), there)
+    assert (back - source).abs().max() < bound
+
+
+@given(crops(), points)
+@settings(deadline=None)
+def test_numpy_and_torch_move_points_alike(matrix: np.ndarray, values: list) -> None:
+    array = np.array(values, dtype=np.float32)
+    expected = apply_affine(torch.from_numpy(matrix)[None], torch.from_numpy(array)[None])[0]
+    np.testing.assert_allclose(transform_points(matrix, array), expected, rtol=1e-4, atol=1e-2)
+
+
+def test_inverses_are_those_of_numpy_and_keep_their_type() -> None:
+    matrices = torch.randn(8, 2, 3, dtype=torch.float64)
+    homogeneous = np.concatenate((matrices.numpy(), np.tile([0, 0, 1.0], (8, 1, 1))), axis=1)
+    expected = np.linalg.inv(homogeneous)[:, :2]
+    torch.testing.assert_close(invert_affine(matrices), torch.from_numpy(expected))
+    assert invert_affine(matrices.float()).dtype == torch.float32
+    # As under autocast, where a plain inverse does not exist.
+    assert invert_affine(matrices.bfloat16()).dtype == torch.bfloat16
+
+
+@given(crops())
+@settings(deadline=None)
+def test_a_crop_is_a_similarity(matrix: np.ndarray) -> None:
+    linear = matrix[:, :2].astype(np.float64)
+    zoom = crop_scale(torch.from_numpy(matrix)[None]).item()
+    np.testing.assert_allclose(linear @ linear.T, zoom**2 * np.eye(2), atol=1e-4 * zoom**2)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 33), (31, 80)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_crops_centre_is_the_boxs_and_the_longer_side_fills_it(
+    size: tuple[int, int], flip: bool
+) -> None:
+    box = np.array([10, 20, 50, 120], dtype=np.float32)
+    for rotation in (0.0, 37.0):
+        matrix = crop_matrix(box, size, enlarge=1.25, rotation=rotation, flip=flip)
+        middle = transform_points(matrix, np.array([[30, 70]], dtype=np.float32))
+        np.testing.assert_allclose(middle, [[(size[1] - 1) / 2, (size[0] - 1) / 2]], atol=1e-4)
+    zoom = crop_scale(torch.from_numpy(matrix)[None]).item()
+    assert zoom == pytest.approx(min(size[1] / 40, size[0] / 100) / 1.25, rel=1e-5)
+
+
+def test_a_crop_of_the_whole_picture_is_the_identity() -> None:
+    matrix = crop_matrix(picture_box((48, 64)), (48, 64), enlarge=1.0)
+    np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-6)
+
+
+def test_a_crop_of_the_whole_picture_at_half_size_is_the_grid_of_stride_two() -> None:
+    matrix = crop_matrix(picture_box((48, 64)), (24, 32), enlarge=1.0)
+    corners = np.array([[0, 0], [63, 47], [10, 20]], dtype=np.float32)
+    expected = to_grid(torch.from_numpy(corners), 2).numpy()
+    np.testing.assert_allclose(transform_points(matrix, corners), expected, atol=1e-5)
+
+
+def test_a_positive_rotation_turns_clockwise_on_the_screen() -> None:
+    box = np.array([0, 0, 20, 20], dtype=np.float32)
+    above = np.array([[10, 2]], dtype=np.float32)
+    turned = transform_points(crop_matrix(box, (21, 21), enlarge=1.0, rotation=90.0), above)[0]
+    assert turned[0] > 15
+    assert turned[1] == pytest.approx(10, abs=1e-4)
+
+
+def test_a_flipped_crop_is_the_crop_flipped() -> None:
+    box = np.array([3, 5, 40, 80], dtype=np.float32)
+    settings = {"enlarge": 1.1, "rotation": 25.0, "scale": 1.2}
+    source = np.array([[10, 20], [30, 70]], dtype=np.float32)
+    plain = transform_points(crop_matrix(box, (64, 47), **settings), source)
+    mirrored = transform_points(crop_matrix(box, (64, 47), flip=True, **settings), source)
+    expected = flip_points(torch.from_numpy(plain), width=47)
+    np.testing.assert_allclose(mirrored, expected, atol=1e-4)
+
+
+def test_a_box_without_extent_still_makes_an_invertible_crop() -> None:
+    matrix = crop_matrix(np.array([7, 9, 7, 9], dtype=np.float32), (32, 32))
+    assert np.isfinite(matrix).all()
+    assert torch.isfinite(invert_affine(torch.from_numpy(matrix)[None])).all()
+
+
+def test_the_scale_is_the_length_of_a_moved_unit() -> None:
+    matrix = crop_matrix(np.array([0, 0, 50, 50], dtype=np.float32), (100, 100), rotation=33.0)
+    ends = transform_points(matrix, np.array([[0, 0], [3, 4]], dtype=np.float32))
+    length = math.dist(*ends.tolist())
+    assert crop_scale(torch.from_numpy(matrix)[None]).item() == pytest.approx(length / 5, rel=1e-5)

@@ -1,0 +1,72 @@
+import json
+import pickle
+
+import pytest
+
+from lightning_pose.errors import InputError
+from lightning_pose.skeletons import LSP14, Skeleton
+
+SKELETONS = [LSP14]
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_a_skeleton_is_sound(skeleton: Skeleton) -> None:
+    joints = range(skeleton.num_joints)
+    assert len(set(skeleton.names)) == skeleton.num_joints
+    assert len(skeleton.colours) == len(skeleton.limbs)
+    assert all(a in joints and b in joints and a != b for a, b in skeleton.limbs)
+    assert {joint for limb in skeleton.limbs for joint in limb} == set(joints)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_flip_pairs_are_left_and_right_of_the_same_joint(skeleton: Skeleton) -> None:
+    mirror = {"left": "right", "right": "left"}
+    for joint, name in enumerate(skeleton.names):
+        side, _, rest = name.partition("_")
+        expected = f"{mirror[side]}_{rest}" if side in mirror else name
+        assert skeleton.names[skeleton.flip_order[joint]] == expected
+    twice = [skeleton.flip_order[joint] for joint in skeleton.flip_order]
+    assert twice == list(range(skeleton.num_joints))
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_limbs_mirror_into_limbs(skeleton: Skeleton) -> None:
+    limbs = {frozenset(limb) for limb in skeleton.limbs}
+    order = skeleton.flip_order
+    # The trunk may be drawn as a quadrangle, which mirrors into itself as well.
+    assert {frozenset(order[joint] for joint in limb) for limb in limbs} == limbs
+
+
+def test_lsp_has_its_published_order_and_segments() -> None:
+    assert LSP14.num_joints == 14
+    assert LSP14.names[:3] == ("right_ankle", "right_knee", "right_hip")
+    assert [LSP14.names[joint] for joint in LSP14.torso or ()] == ["right_shoulder", "left_hip"]
+    assert [LSP14.names[joint] for joint in LSP14.head or ()] == ["neck", "head_top"]
+
+
+@pytest.mark.parametrize(
+    "skeleton", [*SKELETONS, Skeleton(("a", "b"), ((0, 1),), (), ((1, 2, 3),))]
+)
+def test_plain_data_and_back(skeleton: Skeleton) -> None:
+    through_json = json.loads(json.dumps(skeleton.to_dict()))
+    assert through_json == skeleton.to_dict()
+    assert Skeleton.from_dict(through_json) == skeleton
+    assert pickle.loads(pickle.dumps(skeleton)) == skeleton
+
+
+@pytest.mark.parametrize("key", ["limbs", "flip_pairs", "head", "torso"])
+@pytest.mark.parametrize("joint", [-1, 14])
+def test_a_joint_that_is_not_there_is_refused(key: str, joint: int) -> None:
+    pair = [0, joint]
+    data = {**LSP14.to_dict(), key: pair if key in ("head", "torso") else [pair]}
+    with pytest.raises(InputError, match=r"from 0 to 13, found \(0, "):
+        Skeleton.from_dict(data)
+
+
+def test_missing_and_unknown_keys_are_refused() -> None:
+    data = LSP14.to_dict()
+    with pytest.raises(InputError, match="extra"):
+        Skeleton.from_dict({**data, "extra": 1})
+    del data["names"]
+    with pytest.raises(InputError, match=r"found .*colours"):
+        Skeleton.from_dict(data)
