@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
@@ -21,7 +21,6 @@ from lightning_pose.codecs.masks import known_cells
 from lightning_pose.errors import InputError
 from lightning_pose.geometry import from_grid, to_grid
 from lightning_pose.heads.base import Head
-from lightning_pose.heads.layers import pointwise
 from lightning_pose.losses.heatmaps import heatmap_squared_error, spatial_cross_entropy
 from lightning_pose.skeletons import Skeleton
 
@@ -91,7 +90,11 @@ class HeatmapHead(Head):
     @override
     def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
         self.stride = spec.dense.stride
-        self.layer = pointwise(spec.dense.channels, skeleton.num_joints)
+        self.layer = nn.Conv2d(spec.dense.channels, skeleton.num_joints, kernel_size=1)
+        if self.criterion == "mse":
+            # Nearly all of a target is 0, so that maps of 0 are the best start.
+            for parameter in self.layer.parameters():
+                nn.init.normal_(parameter, std=0.001)
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B K h w"]:

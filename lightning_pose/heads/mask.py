@@ -4,13 +4,12 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
 from lightning_pose.codecs.masks import decode_mask, encode_mask
 from lightning_pose.heads.base import Head
-from lightning_pose.heads.layers import pointwise
 from lightning_pose.losses.dice import soft_dice
 from lightning_pose.skeletons import Skeleton
 
@@ -29,7 +28,7 @@ class MaskHead(Head):
     @override
     def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
         self.stride = spec.dense.stride
-        self.layer = pointwise(spec.dense.channels, 2)
+        self.layer = nn.Conv2d(spec.dense.channels, 2, kernel_size=1)
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B 2 h w"]:

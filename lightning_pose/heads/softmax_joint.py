@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
@@ -19,7 +19,6 @@ from lightning_pose.codecs.masks import known_cells
 from lightning_pose.errors import InputError
 from lightning_pose.geometry import from_grid, to_grid
 from lightning_pose.heads.base import Head
-from lightning_pose.heads.layers import pointwise
 from lightning_pose.losses.joint_labels import joint_cross_entropy
 from lightning_pose.skeletons import Skeleton
 
@@ -63,7 +62,7 @@ class SoftmaxJointHead(Head):
     @override
     def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
         self.stride = spec.dense.stride
-        self.layer = pointwise(spec.dense.channels, skeleton.num_joints + 1)
+        self.layer = nn.Conv2d(spec.dense.channels, skeleton.num_joints + 1, kernel_size=1)
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B C h w"]:
