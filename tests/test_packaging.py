@@ -52,8 +52,9 @@ def imported() -> dict[str, str]:
 
 
 def distributions(package: str) -> set[str]:
-    """The distributions that bring a top-level package."""
-    return {canonicalize_name(name) for name in metadata.packages_distributions()[package]}
+    """The distributions that bring a top-level package; by its own name where it is an extra's."""
+    names = metadata.packages_distributions().get(package, [package])
+    return {canonicalize_name(name) for name in names}
 
 
 def test_everything_imported_is_declared():
