@@ -1,0 +1,160 @@
+"""Predictions come back to the pixels of the picture, whatever the box, the size and the batch."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_pose.backbones import UNet
+from lightning_pose.batch import Prediction
+from lightning_pose.errors import InputError
+from lightning_pose.heads import HeatmapHead, MaskHead
+from lightning_pose.inference import Person, load, predict_people
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from tests.dot_model import dot_model
+
+
+def painted(size, point, radius=6.0):
+    """A black picture with a red disc around a sub-pixel point."""
+    rows, columns = np.indices(size)
+    distance = np.hypot(columns - point[0], rows - point[1])
+    image = np.zeros((*size, 3), dtype=np.uint8)
+    image[..., 0] = (np.clip(radius + 0.5 - distance, 0, 1) * 255).round()
+    return image
+
+
+@pytest.mark.parametrize("size", [(96, 64), (97, 131), (240, 320), (700, 500), (50, 41)])
+def test_a_joint_comes_back_to_its_place_in_the_picture(size):
+    point = (size[1] * 0.6 + 0.25, size[0] * 0.4 + 0.75)
+    person = Person(painted(size, point, radius=min(size) / 12))
+    (found,) = predict_people(dot_model(), [person])
+    # A hundredth of the picture's side is far less than a pixel of the input.
+    np.testing.assert_allclose(found.keypoints[3], point, atol=0.002 * max(size))
+    assert found.person is person
+    assert found.scores.tolist() == [0.75] * 14
+
+
+@pytest.mark.parametrize(
+    "box", [(60, 40, 160, 190), (-20.5, -30, 150, 170), (80, 60, 105, 85.25), (90, 20, 400, 300)]
+)
+def test_a_joint_in_a_box_comes_back_to_its_place_in_the_picture(box):
+    person = Person(painted((200, 220), (92.25, 72.5)), np.array(box, dtype=np.float32))
+    (found,) = predict_people(dot_model(), [person])
+    np.testing.assert_allclose(found.keypoints[0], (92.25, 72.5), atol=0.25)
+    assert found.to_dict()["box"] == list(box)
+
+
+def test_a_mask_comes_back_to_its_pixels_and_is_0_beyond_the_crop():
+    image = np.zeros((200, 240, 3), dtype=np.uint8)
+    image[:, :, 2] = 255
+    box = np.array([90.25, 60.25, 130.25, 120.25], dtype=np.float32)
+    (found,) = predict_people(dot_model(), [Person(image, box)])
+    # The box of 40 x 60 pixels, enlarged by 1.25 to 50 x 75, has the shape of the input.
+    rows, columns = np.indices(image.shape[:2])
+    inside = (np.abs(columns - 110.25) < 25) & (np.abs(rows - 90.25) < 37.5)
+    np.testing.assert_array_equal(found.mask > 0.99, inside)
+    assert (found.mask[~inside] == 0).all()
+
+
+def test_the_mask_of_a_shape_is_that_shape():
+    image = np.zeros((150, 130, 3), dtype=np.uint8)
+    image[30:110, 40:90, 2] = 255
+    (found,) = predict_people(dot_model(), [Person(image)])
+    person = found.mask > 0.5
+    truth = image[..., 2] > 0
+    assert (person & truth).sum() / (person | truth).sum() > 0.97
+    rows, columns = np.nonzero(person)
+    assert rows.mean() == pytest.approx(69.5, abs=0.2)
+    assert columns.mean() == pytest.approx(64.5, abs=0.2)
+
+
+@pytest.mark.parametrize("size", [(96, 64), (30, 20), (301, 200), (37, 91)])
+def test_a_person_that_fills_the_picture_is_not_cut_at_its_edges(size, monkeypatch):
+    model = dot_model(("mask",))
+    everywhere = {"mask": Prediction(mask=torch.ones(1, 96, 64))}
+    monkeypatch.setattr(model, "predict", lambda image: everywhere)
+    (found,) = predict_people(model, [Person(np.zeros((*size, 3), dtype=np.uint8))])
+    assert found.mask.shape == size
+    assert (found.mask > 0.999).all()
+
+
+def test_neither_the_batch_size_nor_the_company_changes_an_answer():
+    torch.manual_seed(0)
+    heads = {"mask": MaskHead(), "joints": HeatmapHead()}
+    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    rng = np.random.default_rng(0)
+    people = [
+        Person(rng.integers(0, 255, (40 + 7 * i, 60, 3), dtype=np.uint8), image_id=str(i))
+        for i in range(5)
+    ]
+    alone = [next(predict_people(model, [person])) for person in people]
+    for batch_size in (2, 3, 16):
+        found = list(predict_people(model, people, batch_size))
+        assert [one.person.image_id for one in found] == list("01234")
+        for one, other in zip(found, alone, strict=True):
+            np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+            np.testing.assert_allclose(one.mask, other.mask, atol=1e-4)
+
+
+def test_people_are_taken_a_batch_at_a_time():
+    taken = []
+
+    def endless():
+        for number in itertools.count():
+            taken.append(number)
+            yield Person(np.zeros((20, 20, 3), dtype=np.uint8), image_id=str(number))
+
+    found = predict_people(dot_model(), endless(), batch_size=4)
+    assert [one.person.image_id for one in itertools.islice(found, 5)] == list("01234")
+    assert taken == list(range(8))
+
+
+def test_the_main_head_answers_where_it_can_and_the_first_other_one_elsewhere():
+    person = Person(painted((96, 64), (30.0, 40.0)))
+    (found,) = predict_people(dot_model(("first", "mask", "main")), [person])
+    np.testing.assert_allclose(found.keypoints[0], (30, 40), atol=0.1)
+    assert found.mask is not None
+    (found,) = predict_people(dot_model(("mask", "first")), [person])
+    np.testing.assert_allclose(found.keypoints[0], (35, 45), atol=0.1)
+    (found,) = predict_people(dot_model(("main",)), [person])
+    assert found.mask is None
+    (found,) = predict_people(dot_model(("mask",)), [person])
+    assert found.keypoints is None
+    assert found.scores is None
+    assert found.to_dict()["keypoints"] == []
+
+
+def test_a_prediction_as_plain_data():
+    (found,) = predict_people(dot_model(), [Person(painted((96, 64), (30.0, 40.0)), None, "a.jpg")])
+    entry = found.to_dict()
+    assert entry["image"] == "a.jpg"
+    assert entry["box"] == [-0.5, -0.5, 63.5, 95.5]
+    assert len(entry["keypoints"]) == 14
+    assert entry["keypoints"][0] == pytest.approx([30, 40, 0.75], abs=0.05)
+
+
+def test_what_cannot_be_used_gets_one_sentence():
+    people = [Person(np.zeros((20, 20, 3), dtype=np.uint8))]
+    with pytest.raises(InputError, match="batch size of 1 or more"):
+        next(predict_people(dot_model(), people, batch_size=0))
+    heads = {"joints": HeatmapHead()}
+    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    torch.nn.init.constant_(next(model.parameters()), torch.nan)
+    with pytest.raises(InputError, match="finite predictions"):
+        next(predict_people(model, people))
+
+
+def test_a_checkpoint_predicts_what_its_model_did(tmp_path):
+    heads = {"mask": MaskHead(), "joints": HeatmapHead()}
+    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    content = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "model.ckpt")
+    people = [Person(np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8))]
+    (ours,) = predict_people(model, people)
+    (theirs,) = predict_people(load(tmp_path / "model.ckpt"), people)
+    np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
+    np.testing.assert_array_equal(ours.mask, theirs.mask)
