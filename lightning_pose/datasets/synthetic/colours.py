@@ -20,10 +20,11 @@ _HAIR = (
 
 
 def cloth_colour(draws: Draws, background: Colour) -> Colour:
-    """Any colour, drawn again once where it would hardly stand out from the background."""
-    colour = any_colour(draws)
-    if sum(abs(a - b) for a, b in zip(colour, background, strict=True)) < 150:
+    """Any colour, drawn anew up to twice where it would hardly stand out from the background."""
+    for _ in range(3):
         colour = any_colour(draws)
+        if sum(abs(a - b) for a, b in zip(colour, background, strict=True)) > 130:
+            break
     return colour
 
 

@@ -133,13 +133,13 @@ def _placed(figure: Figure, size: int, draws: Draws) -> Figure:
 def _draw(figure: Figure, size: int, draws: Draws) -> Canvas:
     """Paint background, the person, and who and what is behind and before it."""
     canvas = draw_background(size, draws)
-    if draws.chance(0.2):
+    if draws.chance(0.16):
         _draw_stranger(canvas, figure, size, draws, nearer=False)
     red, green, blue, _ = cv2.mean(canvas)
     brush = Brush()
     dress(brush, figure, (red, green, blue), draws)
     brush.paint(canvas, cover=True)
-    if draws.chance(0.08):
+    if draws.chance(0.05):
         _draw_stranger(canvas, figure, size, draws, nearer=True)
     brush = Brush()
     low, high = figure.extent()

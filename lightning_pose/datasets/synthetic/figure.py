@@ -12,10 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from lightning_pose.datasets.synthetic.draws import Draws
+from lightning_pose.datasets.synthetic.poses import ARMS, STANCES, Stance
 
 __all__ = ["Body", "Figure", "draw_figure"]
-
-Range = tuple[float, float]
 
 
 class Body(NamedTuple):
@@ -88,178 +87,6 @@ class Figure:
         )
 
 
-class _Stance(NamedTuple):
-    """Ranges of angles in degrees; leg flexion is counted from the vertical, forward positive."""
-
-    weight: float
-    lean: Range  # the pelvis, forward
-    trunk: Range  # the chest against the pelvis, forward
-    flex: Range  # one thigh
-    knee: Range
-    other_flex: Range  # the other thigh
-    other_knee: Range
-    spread: Range  # both thighs, outward
-    roll: Range  # the whole person in the picture's plane
-
-
-_STANCES = {
-    "stand": _Stance(
-        12.0,
-        (-6.0, 10.0),
-        (-10.0, 18.0),
-        (-12.0, 14.0),
-        (0.0, 15.0),
-        (-12.0, 14.0),
-        (0.0, 15.0),
-        (0.0, 18.0),
-        (-25.0, 25.0),
-    ),
-    "stride": _Stance(
-        12.0,
-        (-4.0, 15.0),
-        (-6.0, 20.0),
-        (10.0, 55.0),
-        (0.0, 30.0),
-        (-40.0, 0.0),
-        (0.0, 45.0),
-        (0.0, 14.0),
-        (-28.0, 28.0),
-    ),
-    "run": _Stance(
-        10.0,
-        (5.0, 40.0),
-        (0.0, 25.0),
-        (35.0, 105.0),
-        (20.0, 100.0),
-        (-45.0, 5.0),
-        (0.0, 80.0),
-        (0.0, 14.0),
-        (-35.0, 35.0),
-    ),
-    "sit": _Stance(
-        7.0,
-        (-25.0, 15.0),
-        (-10.0, 35.0),
-        (65.0, 110.0),
-        (30.0, 110.0),
-        (65.0, 110.0),
-        (30.0, 110.0),
-        (0.0, 40.0),
-        (-28.0, 28.0),
-    ),
-    "long sit": _Stance(
-        8.0,
-        (-40.0, 20.0),
-        (-10.0, 45.0),
-        (70.0, 120.0),
-        (0.0, 45.0),
-        (70.0, 120.0),
-        (0.0, 45.0),
-        (0.0, 45.0),
-        (-30.0, 30.0),
-    ),
-    "squat": _Stance(
-        4.0,
-        (10.0, 40.0),
-        (0.0, 45.0),
-        (75.0, 125.0),
-        (70.0, 135.0),
-        (75.0, 125.0),
-        (70.0, 135.0),
-        (0.0, 45.0),
-        (-28.0, 28.0),
-    ),
-    "kneel": _Stance(
-        5.0,
-        (-5.0, 35.0),
-        (-5.0, 30.0),
-        (60.0, 105.0),
-        (60.0, 105.0),
-        (-25.0, 20.0),
-        (60.0, 120.0),
-        (0.0, 20.0),
-        (-28.0, 28.0),
-    ),
-    "bend": _Stance(
-        15.0,
-        (45.0, 110.0),
-        (10.0, 60.0),
-        (-10.0, 25.0),
-        (0.0, 25.0),
-        (-25.0, 10.0),
-        (0.0, 25.0),
-        (0.0, 24.0),
-        (-28.0, 28.0),
-    ),
-    "leap": _Stance(
-        9.0,
-        (-30.0, 30.0),
-        (-30.0, 25.0),
-        (-25.0, 70.0),
-        (0.0, 70.0),
-        (-60.0, 30.0),
-        (0.0, 70.0),
-        (10.0, 65.0),
-        (-50.0, 50.0),
-    ),
-    "kick": _Stance(
-        8.0,
-        (-50.0, 15.0),
-        (-10.0, 30.0),
-        (60.0, 130.0),
-        (0.0, 45.0),
-        (-15.0, 15.0),
-        (0.0, 25.0),
-        (0.0, 24.0),
-        (-40.0, 40.0),
-    ),
-    "lie": _Stance(
-        10.0,
-        (-25.0, 30.0),
-        (-20.0, 30.0),
-        (-10.0, 100.0),
-        (0.0, 80.0),
-        (-10.0, 80.0),
-        (0.0, 80.0),
-        (0.0, 30.0),
-        (60.0, 125.0),
-    ),
-    "tumble": _Stance(
-        8.0,
-        (-25.0, 50.0),
-        (-25.0, 50.0),
-        (-35.0, 100.0),
-        (0.0, 80.0),
-        (-50.0, 70.0),
-        (0.0, 80.0),
-        (0.0, 50.0),
-        (120.0, 240.0),
-    ),
-}
-_STANCE_CHOICES = [name for name, stance in _STANCES.items() for _ in range(int(stance.weight))]
-
-
-class _Arm(NamedTuple):
-    """Ranges of angles in degrees of one arm against the chest."""
-
-    flex: Range  # forward
-    spread: Range  # outward
-    twist: Range  # about the upper arm, outward; the elbow bends forward at 0
-    elbow: Range
-
-
-_ARMS = (
-    _Arm((-25.0, 30.0), (4.0, 35.0), (-40.0, 20.0), (0.0, 60.0)),  # hanging
-    _Arm((-25.0, 30.0), (4.0, 35.0), (-40.0, 20.0), (0.0, 60.0)),
-    _Arm((40.0, 115.0), (-10.0, 40.0), (-50.0, 20.0), (0.0, 80.0)),  # reaching
-    _Arm((125.0, 180.0), (-10.0, 35.0), (-60.0, 60.0), (0.0, 100.0)),  # overhead
-    _Arm((-15.0, 30.0), (50.0, 130.0), (-90.0, 90.0), (0.0, 120.0)),  # sideways
-    _Arm((-30.0, 5.0), (25.0, 60.0), (-110.0, -60.0), (60.0, 125.0)),  # akimbo
-    _Arm((10.0, 65.0), (0.0, 30.0), (-75.0, 0.0), (60.0, 135.0)),  # before the chest
-    _Arm((-65.0, -15.0), (5.0, 40.0), (-30.0, 20.0), (20.0, 115.0)),  # swinging back
-)
-
-
 def _rotations(angles: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
     """Rotations about z, x and y, the last first, from (pitch, twist, roll) in radians.
 
@@ -295,13 +122,13 @@ def _draw_body(draws: Draws) -> Body:
     )
 
 
-def _draw_view(draws: Draws, stance: _Stance) -> tuple[float, float, float]:
+def _draw_view(draws: Draws, stance: Stance) -> tuple[float, float, float]:
     """Pitch, twist and roll of the whole person before the camera: mostly seen from the front."""
     view = draws.uniform()
-    if view < 0.42:
-        twist = draws.bell(32.0)
-    elif view < 0.65:
-        twist = 180 + draws.bell(32.0)
+    if view < 0.48:
+        twist = draws.bell(28.0)
+    elif view < 0.68:
+        twist = 180 + draws.bell(28.0)
     else:
         twist = draws.uniform(0.0, 360.0)
     roll = draws.uniform(*stance.roll) * draws.sign() + draws.bell(14.0)
@@ -320,7 +147,7 @@ def draw_figure(draws: Draws) -> Figure:
         The figure in statures, with the middle of its hips at the origin.
     """
     body = _draw_body(draws)
-    stance = _STANCES[draws.pick(_STANCE_CHOICES)]
+    stance = draws.pick(STANCES)
     lean, trunk = draws.uniform(*stance.lean), draws.uniform(*stance.trunk)
     legs = [
         (draws.uniform(*stance.flex), draws.uniform(*stance.knee)),
@@ -328,7 +155,7 @@ def draw_figure(draws: Draws) -> Figure:
     ]
     if draws.chance(0.5):
         legs.reverse()
-    arms = [draws.pick(_ARMS), draws.pick(_ARMS)]
+    arms = [draws.pick(ARMS), draws.pick(ARMS)]
     if draws.chance(0.25):
         arms[1] = arms[0]
 

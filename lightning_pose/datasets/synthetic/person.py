@@ -1,4 +1,4 @@
-"""Clothes, hair and face over a figure.
+"""Clothes over a figure.
 
 What tells left from right is drawn: the face, the brim of a cap and the toes point forward, a
 zip, buttons or a tie lie on the chest, a backpack and long hair on the back.
@@ -8,17 +8,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from lightning_pose.datasets.synthetic.brush import Brush, Colour, Point, shade
 from lightning_pose.datasets.synthetic.colours import (
     any_colour,
     cloth_colour,
-    hair_colour,
     skin_colour,
 )
 from lightning_pose.datasets.synthetic.draws import Draws
 from lightning_pose.datasets.synthetic.figure import Figure
+from lightning_pose.datasets.synthetic.head import draw_head
 
 __all__ = ["dress"]
 
@@ -26,18 +25,6 @@ _TURN = np.linspace(0, 2 * math.pi, 13)[:-1]
 _RING = np.stack([np.cos(_TURN), np.zeros(12), np.sin(_TURN)])  # (3, 12): about a body's y axis
 _ARMS = ((8, 7, 6, 0), (9, 10, 11, 1))
 _LEGS = ((2, 1, 0, 0), (3, 4, 5, 1))
-
-
-def _face(middle: float, width: float, height: float) -> Float[np.ndarray, "3 n"]:
-    """Directions around a patch of the head's front; its middle is so far above the equator."""
-    directions = np.stack([width * np.cos(_TURN), middle + height * np.sin(_TURN), np.ones(12)])
-    unit: np.ndarray = directions / np.linalg.norm(directions, axis=0)
-    return unit
-
-
-_FACES = tuple(_face(middle, 0.9, 0.85) for middle in (-0.35, -0.25, -0.15))
-_FEATURES = np.array([[-0.36, 0.12, 0.92], [0.36, 0.12, 0.92], [0.0, -0.55, 0.83]]).T  # eyes, mouth
-_NOSE = np.array([0.0, -0.15, 1.14])
 
 
 @dataclass(frozen=True)
@@ -177,7 +164,7 @@ class _Dresser:
             self.part(depth, self.points[ankle], toe, 0.029 * width, 0.022 * width, shoes)
             self.limb((hip, knee, ankle), leg_radii, self.skin, bottom, legs, (-0.02, 0.0))
         self.trunk(top, bottom, skirt)
-        self.face()
+        draw_head(self.brush, figure, self.skin, self.light, draws)
 
     def trunk(self, top: _Cloth, bottom: _Cloth, skirt: float) -> None:
         """The trunk as hulls of elliptic sections, and what is worn in front and behind."""
@@ -248,13 +235,13 @@ class _Dresser:
         deep = 0.056 * figure.body.girth
         kind = draws.pick(("zip", "buttons", "tie", "neckline", "badge", "neckline"))
         accent = any_colour(draws)
-        pack = any_colour(draws) if draws.chance(0.3) else None
+        pack = any_colour(draws) if draws.chance(0.4) else None
         if facing > 0.15:
             front = neck + chest[:, 2] * deep
             high = front - chest[:, 1] * 0.03
             low = front - chest[:, 1] * 0.17
             start, end = (high[0], high[1]), (low[0], low[1])
-            thin = 0.009 * unit
+            thin = 0.012 * unit
             if kind == "neckline":
                 points = np.stack(
                     [
@@ -293,71 +280,6 @@ class _Dresser:
             bag_depth = depth - 0.08 * facing * unit
             brush.hull(bag_depth, bag[:, :2], shade(pack, 0.75))
             brush.hull(bag_depth, 0.7 * bag[:, :2] + 0.3 * bag[:, :2].mean(axis=0), pack)
-
-    def face(self) -> None:
-        """The head as an ellipsoid of hair with a face in front."""
-        draws, figure, unit = self.draws, self.figure, self.unit
-        brush, frame, body = self.brush, figure.head, figure.body
-        style = draws.pick(("short", "short", "long", "long", "bald", "cap", "cap", "hood"))
-        hair = {"bald": self.skin, "cap": any_colour(draws), "hood": any_colour(draws)}.get(
-            style, hair_colour(draws)
-        )
-        half = 0.44 * body.head + 0.006
-        # The top of the head, hair included, is a little above its joint.
-        middle = figure.joints[13] - frame[:, 1] * (half - 0.012)
-        axes = frame * [0.8 * half, half, 0.95 * half]
-        depth = float(middle[2]) + 0.02 * unit
-        centre = middle[:2]
-
-        # The outline of an ellipsoid is the ellipse of its projected axes' second moments.
-        (a, b), (_, d) = (axes[:2] @ axes[:2].T).tolist()
-        root = math.sqrt(a)
-        spread = np.array([[root, 0.0], [b / root, math.sqrt(max(d - b * b / a, 0.0))]])
-        outline = centre + (spread @ _RING[::2]).T
-        facing = float(frame[2, 2]) / unit
-        if style == "long":
-            fall = middle + frame @ [0.0, -draws.uniform(0.08, 0.16), -0.03]
-            tress = fall[:2] + 0.9 * (outline - centre)
-            brush.hull(depth - 0.05 * facing * unit, np.concatenate([outline, tress]), hair)
-        brush.hull(depth, outline, shade(hair, 0.8))
-        brush.hull(depth, centre + 0.8 * (outline - centre) + self.light, hair)
-
-        # What of the face is beyond the horizon of the ellipsoid is moved onto the horizon.
-        toward = np.linalg.solve(axes, [0.0, 0.0, 1.0])
-        toward /= np.linalg.norm(toward)
-        patch = _FACES[0 if style in ("cap", "hood") else draws.integer(0, 2)]
-        height = toward @ patch
-        if height.max() > 0.05:
-            shown = patch - np.minimum(height, 0.0) * toward[:, None]
-            shown /= np.linalg.norm(shown, axis=0)
-            brush.hull(depth, centre + (0.96 * axes[:2] @ shown).T, self.skin)
-        if style == "cap":
-            brim = middle[:, None] + axes @ np.array(
-                [[-0.7, 0.7, 0.5, -0.5], [0.35, 0.35, 0.3, 0.3], [0.75, 0.75, 1.6, 1.6]]
-            )
-            brush.hull(depth + 0.03 * facing * unit, brim[:2].T, shade(hair, 0.7))
-        (left, right, mouth), size = (
-            (centre + (axes[:2] @ _FEATURES).T).tolist(),
-            0.13 * half * unit,
-        )
-        seen = (toward @ _FEATURES > 0.12).tolist()
-        for (x, y), visible in zip((left, right), seen[:2], strict=True):
-            if visible:
-                brush.capsule(depth, (x, y), (x, y), size, size, (25.0, 22.0, 25.0))
-        if seen[2]:
-            at = (mouth[0], mouth[1])
-            brush.capsule(depth, at, at, size, size, (150.0, 50.0, 50.0))
-        if facing > -0.2:
-            nose = (centre + axes[:2] @ _NOSE).tolist()
-            bridge = (centre + axes[:2] @ [0.0, 0.1, 0.95]).tolist()
-            brush.capsule(
-                depth,
-                (bridge[0], bridge[1]),
-                (nose[0], nose[1]),
-                size,
-                1.4 * size,
-                shade(self.skin, 0.85),
-            )
 
 
 def dress(brush: Brush, figure: Figure, background: Colour, draws: Draws) -> None:

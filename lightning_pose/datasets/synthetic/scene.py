@@ -153,5 +153,5 @@ def expose(canvas: Canvas, draws: Draws) -> UInt8[np.ndarray, "H W 3"]:
     noise = _noise()
     room = noise.shape[0] - size
     y, x = draws.integer(0, room), draws.integer(0, room)
-    strength = draws.uniform(0.02, 0.32)
+    strength = draws.uniform(0.02, 0.25)
     return cv2.addWeighted(image, 1, noise[y : y + size, x : x + size], strength, -128 * strength)
