@@ -1,0 +1,79 @@
+"""Labels at random for the tests of the heads: joints anywhere in the picture, some without."""
+
+import torch
+from torch import Tensor
+
+from lightning_pose.batch import Batch, Features, FeatureSpec, MapSpec
+from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.skeletons import LSP14
+
+HEADS = {
+    "regression": RegressionHead,
+    "heatmap": HeatmapHead,
+    "heatmap_mse": lambda: HeatmapHead(criterion="mse"),
+    "heatmap_zero": lambda: HeatmapHead(criterion="mse", unlabelled="zero"),
+    "mask": MaskHead,
+    "softmax_joint": SoftmaxJointHead,
+}
+SPATIAL = [name for name in HEADS if name != "regression"]
+
+
+def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0) -> Batch:
+    """A batch whose joints lie anywhere, a third unlabelled, with a strip of unknown mask."""
+    generator = torch.Generator().manual_seed(seed)
+    height, width = size
+    edge = torch.tensor([width, height], dtype=torch.float32)
+    keypoints = torch.rand(count, LSP14.num_joints, 2, generator=generator) * edge - 0.5
+    visibility = torch.randint(0, 3, (count, LSP14.num_joints), generator=generator)
+    # The first joint is always labelled, so that no person is without.
+    visibility[:, 0] = 2
+    keypoints[visibility == 0] = 0
+    mask = torch.randint(0, 2, (count, height // 4 + 1, width // 4 + 1), generator=generator)
+    mask = mask.repeat_interleave(4, 1).repeat_interleave(4, 2)[:, :height, :width].to(torch.int8)
+    mask[:, : height // 3] = -1
+    ones = torch.ones(count)
+    return Batch(
+        image=torch.zeros(count, 3, height, width, dtype=torch.uint8),
+        keypoints=keypoints,
+        visibility=visibility.to(torch.uint8),
+        mask=mask.contiguous(),
+        valid=torch.ones(count, height, width, dtype=torch.bool),
+        crop=torch.eye(2, 3).repeat(count, 1, 1),
+        source_keypoints=keypoints,
+        source_visibility=visibility.to(torch.uint8),
+        head_size=ones,
+        torso_size=ones,
+        area=ones,
+        image_size=torch.tensor([[height, width]] * count),
+        person_id=torch.arange(count),
+        image_id=[f"{person}.jpg" for person in range(count)],
+    )
+
+
+def build(head: Head, size: tuple[int, int], stride: int = 4, channels: int = 8) -> Head:
+    """Build a head on maps of one stride, whose last cells may overhang the picture."""
+    grid = MapSpec(channels, stride, -(-size[0] // stride), -(-size[1] // stride))
+    head.build(FeatureSpec(dense=grid, deep=grid), LSP14, size)
+    return head
+
+
+def make_features(
+    size: tuple[int, int], count: int, stride: int = 4, channels: int = 8
+) -> Features:
+    """Feature maps at random, dense and deep being one."""
+    maps = torch.randn(count, channels, -(-size[0] // stride), -(-size[1] // stride))
+    return Features(dense=maps, deep=maps)
+
+
+def perfect_output(head: Head, batch: Batch, shape: torch.Size) -> Tensor:
+    """The raw output that says exactly what the target of a batch says."""
+    value = head.encode(batch, shape).value
+    match head:
+        case HeatmapHead(criterion="cross_entropy"):
+            return value.clamp_min(1e-30).log()
+        case MaskHead():
+            return torch.stack((torch.zeros_like(value), value.logit(eps=1e-6)), dim=1)
+        case SoftmaxJointHead():
+            one_hot = torch.nn.functional.one_hot(value, LSP14.num_joints + 1)
+            return one_hot.movedim(-1, 1) * 40.0
+    return value

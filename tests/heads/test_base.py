@@ -1,0 +1,223 @@
+"""Laws that every head keeps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightning_pose.batch import Target
+from lightning_pose.geometry import flip_points
+from lightning_pose.heads import HeatmapHead, MaskHead, SoftmaxJointHead
+from lightning_pose.skeletons import LSP14
+from tests.heads.labels import HEADS, SPATIAL, build, make_features, make_labels, perfect_output
+
+every_head = pytest.mark.parametrize("name", list(HEADS))
+every_spatial_head = pytest.mark.parametrize("name", SPATIAL)
+
+
+def loss_of(head, output, batch):
+    return head.loss(output, head.encode(batch, output.shape))
+
+
+@every_head
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("size", "stride"), [((48, 64), 4), ((33, 49), 4), ((31, 17), 2)])
+def test_shapes_types_and_gradients(name, dtype, size, stride):
+    head, batch = build(HEADS[name](), size, stride), make_labels(size)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        output = head(make_features(size, 3, stride))
+        loss = loss_of(head, output, batch)
+        prediction = head.decode(output.detach(), size)
+    assert output.dtype == dtype
+    assert loss.dtype == torch.float32
+    assert loss.shape == ()
+    loss.backward()
+    for parameter in head.parameters():
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.any()
+    if head.predicts == "mask":
+        assert prediction.keypoints is None
+        assert prediction.mask.shape == (3, *size)
+        assert prediction.mask.dtype == torch.float32
+        assert ((prediction.mask >= 0) & (prediction.mask <= 1)).all()
+    else:
+        assert prediction.mask is None
+        assert prediction.keypoints.shape == (3, LSP14.num_joints, 2)
+        assert prediction.keypoints.dtype == torch.float32
+        assert ((prediction.scores >= 0) & (prediction.scores <= 1)).all()
+
+
+@every_head
+def test_the_loss_of_a_perfect_output_is_the_entropy_of_its_target(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach()
+    perfect = perfect_output(head, batch, output.shape)
+    floor = 0.0
+    if isinstance(head, HeatmapHead) and head.criterion == "cross_entropy":
+        target = head.encode(batch, output.shape).value[batch.labelled]
+        floor = float(torch.special.entr(target).sum(dim=(1, 2)).mean())
+    assert float(loss_of(head, perfect, batch)) == pytest.approx(floor, abs=1e-5)
+    assert float(loss_of(head, output, batch)) > floor + 0.1
+
+
+@every_head
+def test_autocast_does_not_move_a_prediction(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = perfect_output(head, batch, head(make_features(size, 3)).shape)
+    plain = head.decode(output, size)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = head.decode(output, size)
+    for before, after in zip(vars(plain).values(), vars(mixed).values(), strict=True):
+        assert before is None or torch.equal(before, after)
+
+
+@every_head
+def test_a_batch_without_labels_costs_nothing_and_teaches_nothing(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    batch.visibility.zero_()
+    batch.keypoints.zero_()
+    batch.mask.fill_(-1)
+    output = head(make_features(size, 3)).detach().requires_grad_()
+    loss = loss_of(head, output, batch)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(output.grad, torch.zeros_like(output))
+
+
+@every_head
+def test_a_person_without_labels_does_not_change_the_loss_of_the_others(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach().requires_grad_()
+    batch.visibility[1] = 0
+    batch.mask[1] = -1
+    loss = loss_of(head, output, batch)
+    loss.backward()
+    others = make_labels(size, count=3)
+    keep = [0, 2]
+    fields = {key: value[keep] for key, value in vars(others).items() if key != "image_id"}
+    alone = loss_of(head, output[keep], replace(others, **fields))
+    torch.testing.assert_close(loss, alone)
+    assert not output.grad[1].any()
+
+
+@every_head
+def test_coordinates_of_unlabelled_joints_do_not_matter(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach()
+    junk = batch.keypoints.masked_fill(~batch.labelled[..., None], 20.0)
+    assert not torch.equal(junk, batch.keypoints)
+    after = loss_of(head, output, replace(batch, keypoints=junk))
+    assert torch.equal(loss_of(head, output, batch), after)
+
+
+@every_head
+def test_the_order_of_the_batch_does_not_matter(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach()
+    order = [2, 0, 1]
+    fields = {key: value[order] for key, value in vars(batch).items() if key != "image_id"}
+    after = loss_of(head, output[order], replace(batch, **fields))
+    torch.testing.assert_close(loss_of(head, output, batch), after)
+
+
+@every_spatial_head
+def test_padding_adds_nothing_whatever_the_output_there(name):
+    size = (33, 49)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach()
+    rows, columns = output.shape[2:]
+    padded = replace(
+        batch,
+        image=F.pad(batch.image, (0, 23, 0, 19)),
+        # A mask where there is no picture must not count either.
+        mask=F.pad(batch.mask, (0, 23, 0, 19), value=1),
+        valid=F.pad(batch.valid, (0, 23, 0, 19)),
+    )
+    wide = 5 * torch.randn(*output.shape[:2], 13, 18)
+    wide[:, :, :rows, :columns] = output
+    wide.requires_grad_()
+    loss = loss_of(head, wide, padded)
+    torch.testing.assert_close(loss, loss_of(head, output, batch))
+    loss.backward()
+    assert not wide.grad[:, :, rows:].any()
+    assert not wide.grad[:, :, :, columns:].any()
+
+
+@every_spatial_head
+def test_a_mirrored_person_has_the_mirrored_target(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    shape = head(make_features(size, 3)).shape
+    order = LSP14.flip_order
+    points = flip_points(batch.keypoints, size[1])[:, order]
+    mirrored = replace(
+        batch,
+        keypoints=points,
+        visibility=batch.visibility[:, order],
+        mask=batch.mask.flip(2),
+    )
+    target, mirror = head.encode(batch, shape), head.encode(mirrored, shape)
+    value, weight = target.value.flip(-1), target.weight.flip(-1)
+    if isinstance(head, HeatmapHead):
+        value, weight = value[:, order], weight[:, order]
+    elif isinstance(head, SoftmaxJointHead):
+        channels = torch.tensor([0, *(joint + 1 for joint in order)])
+        value, weight = channels[value], weight[:, channels]
+    labelled = weight.expand_as(value) > 0 if weight.shape == value.shape else torch.tensor(True)
+    torch.testing.assert_close(mirror.weight, weight)
+    # Rounding may take a cell at the very rim of a joint to the other side.
+    same = torch.isclose(mirror.value.float(), value.float(), atol=1e-4) | ~labelled
+    assert same.float().mean() > 0.999
+
+
+@every_head
+def test_a_weight_of_zero_kills_the_gradient(name):
+    size = (48, 64)
+    head, batch = build(HEADS[name](), size), make_labels(size)
+    output = head(make_features(size, 3)).detach().requires_grad_()
+    target = head.encode(batch, output.shape)
+    head.loss(output, Target(target.value, torch.zeros_like(target.weight))).backward()
+    assert not output.grad.any()
+
+
+KEYPOINTS = [name for name in HEADS if name != "mask"]
+
+
+@pytest.mark.parametrize("name", KEYPOINTS)
+@settings(max_examples=25, deadline=None)
+@given(
+    stride=st.sampled_from([2, 4, 8]),
+    grid=st.tuples(st.integers(12, 20), st.integers(12, 20)),
+    overhang=st.integers(0, 1),
+    seed=st.integers(0, 10**6),
+)
+def test_a_perfect_output_decodes_to_the_points(name, stride, grid, overhang, seed):
+    size = (grid[0] * stride - overhang, grid[1] * stride - overhang)
+    head, batch = build(HEADS[name](), size, stride), make_labels(size, count=2, seed=seed)
+    if isinstance(head, SoftmaxJointHead):
+        # One joint a person: joints that share cells are tested with the codec.
+        batch.visibility[:, 1:] = 0
+    shape = head(make_features(size, 2, stride)).shape
+    prediction = head.decode(perfect_output(head, batch, shape), size)
+    error = (prediction.keypoints - batch.keypoints).abs().amax(dim=-1) / stride
+    bound = 1e-4 if name == "regression" else 0.5 + 1e-4
+    assert (error[batch.labelled] <= bound).all()
+    assert (prediction.scores[batch.labelled] > 0.5).all()
+
+
+def test_a_mask_head_ignores_what_is_unknown():
+    size = (48, 64)
+    head, batch = build(MaskHead(), size), make_labels(size)
+    output = head(make_features(size, 3)).detach().requires_grad_()
+    loss_of(head, output, batch).backward()
+    assert not output.grad[:, :, :4].any()
+    assert output.grad[:, :, 4:].any()
