@@ -1,0 +1,178 @@
+"""Each loss against a plain implementation in numpy, and what a weight of 0 means."""
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_pose.losses import (
+    heatmap_squared_error,
+    joint_cross_entropy,
+    mean_absolute_error,
+    soft_dice,
+    spatial_cross_entropy,
+    weighted_mean,
+)
+
+
+def map_case():
+    output = torch.randn(2, 3, 4, 5)
+    target = torch.rand(2, 3, 4, 5)
+    weight = torch.ones(2, 3, 4, 5)
+    weight[:, :, 3] = 0
+    weight[0, 1] = 0
+    target = target * (weight > 0)
+    target = target / target.sum(dim=(2, 3), keepdim=True).clamp_min(1e-9)
+    return output, target, weight
+
+
+def label_case():
+    weight = torch.ones(2, 4, 3, 5)
+    weight[:, :, :, 4] = 0
+    weight[0, 2] = 0
+    target = torch.randint(0, 4, (2, 3, 5))
+    target[0][target[0] == 2] = 0
+    return torch.randn(2, 4, 3, 5), target, weight
+
+
+def dice_case():
+    weight = torch.rand(3, 4, 5)
+    weight[:, 0] = 0
+    weight[1] = 0
+    return torch.rand(3, 4, 5), torch.rand(3, 4, 5), weight
+
+
+def coordinate_case():
+    return torch.randn(2, 4, 2), torch.randn(2, 4, 2), (torch.rand(2, 4, 1) < 0.6).float()
+
+
+def squared_by_loops(output, target, weight):
+    maps = [
+        (weight[map_] * (output[map_] - target[map_]) ** 2).sum()
+        for map_ in np.ndindex(output.shape[:2])
+        if weight[map_].any()
+    ]
+    return np.mean(maps)
+
+
+def spatial_by_loops(output, target, weight):
+    entropies = []
+    for map_ in np.ndindex(output.shape[:2]):
+        known = weight[map_] > 0
+        if known.any():
+            logits = output[map_][known]
+            log = logits - np.log(np.exp(logits).sum())
+            entropies.append(-(target[map_][known] * log).sum())
+    return np.mean(entropies)
+
+
+def labels_by_loops(output, target, weight):
+    costs = {False: [], True: []}
+    for person, row, column in np.ndindex(target.shape):
+        allowed = weight[person, :, row, column] > 0
+        if allowed[0]:
+            logits = output[person, :, row, column]
+            label = target[person, row, column]
+            cost = np.log(np.exp(logits[allowed]).sum()) - logits[label]
+            costs[bool(label > 0)].append(cost)
+    return (np.mean(costs[True]) + np.mean(costs[False])) / 2
+
+
+def dice_by_loops(output, target, weight):
+    losses = []
+    for p, t, w in zip(output, target, weight, strict=True):
+        if w.any():
+            both, squares = 2 * (w * p * t).sum(), (w * p**2).sum() + (w * t**2).sum()
+            losses.append(1 - (both + 1) / (squares + 1))
+    return np.mean(losses)
+
+
+def absolute_by_loops(output, target, weight):
+    labelled = weight[..., 0] > 0
+    return np.abs(output[labelled] - target[labelled]).mean()
+
+
+CASES = [
+    pytest.param(loss, reference, case, id=loss.__name__)
+    for loss, reference, case in (
+        (heatmap_squared_error, squared_by_loops, map_case),
+        (spatial_cross_entropy, spatial_by_loops, map_case),
+        (joint_cross_entropy, labels_by_loops, label_case),
+        (soft_dice, dice_by_loops, dice_case),
+        (mean_absolute_error, absolute_by_loops, coordinate_case),
+    )
+]
+every_loss = pytest.mark.parametrize(("loss", "reference", "case"), CASES)
+
+
+@every_loss
+def test_it_is_its_definition(loss, reference, case):
+    tensors = case()
+    expected = reference(*(tensor.numpy() for tensor in tensors))
+    assert float(loss(*tensors)) == pytest.approx(expected, rel=1e-5)
+
+
+@every_loss
+def test_it_is_computed_in_float32_from_a_bfloat16_output(loss, reference, case):
+    output, target, weight = case()
+    half = output.bfloat16()
+    value = loss(half, target, weight)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, loss(half.float(), target, weight))
+
+
+@every_loss
+def test_neither_value_nor_gradient_depends_on_what_has_no_weight(loss, reference, case):
+    output, target, weight = case()
+    unknown = (weight == 0).expand_as(output)
+    assert unknown.any()
+    output.requires_grad_()
+    value = loss(output, target, weight)
+    value.backward()
+    assert output.grad.isfinite().all()
+    assert output.grad.any()
+    assert not output.grad[unknown].any()
+    other = loss(output.detach() + 50 * unknown, target, weight)
+    torch.testing.assert_close(other, value.detach())
+
+
+@every_loss
+def test_without_any_weight_it_is_zero_and_so_is_its_gradient(loss, reference, case):
+    output, target, weight = case()
+    output.requires_grad_()
+    value = loss(output, target, torch.zeros_like(weight))
+    value.backward()
+    assert value.item() == 0
+    assert not output.grad.any()
+
+
+@every_loss
+def test_its_gradient_is_that_of_its_values(loss, reference, case):
+    output, target, weight = case()
+    output.requires_grad_()
+    loss(output, target, weight).backward()
+    step = 1e-2 * torch.randn_like(output)
+    before, after = (loss(output.detach() + sign * step, target, weight) for sign in (-1, 1))
+    slope = 2 * float((output.grad * step).sum())
+    assert float(after - before) == pytest.approx(slope, abs=1e-4, rel=0.02)
+
+
+def test_soft_dice_has_its_least_value_where_the_output_is_a_fractional_target():
+    target = torch.rand(1, 6, 6)
+    output = target.clone().requires_grad_()
+    loss = soft_dice(output, target, torch.ones(1, 6, 6))
+    loss.backward()
+    assert loss.item() == 0
+    assert output.grad.abs().max() < 1e-6
+
+
+def test_two_empty_masks_agree_and_a_false_person_costs():
+    empty, full, weight = torch.zeros(1, 8, 8), torch.ones(1, 8, 8), torch.ones(1, 8, 8)
+    assert soft_dice(empty, empty, weight) == 0
+    assert soft_dice(full, empty, weight) > 0.9
+    assert soft_dice(empty, full, weight) > 0.9
+
+
+def test_a_weighted_mean_broadcasts_its_weight():
+    values = torch.tensor([[1.0, 2.0], [30.0, 40.0]])
+    assert weighted_mean(values, torch.tensor([[1.0], [0.0]])) == 1.5
+    assert weighted_mean(values, torch.tensor([[0.5], [0.5]])) == values.mean()
