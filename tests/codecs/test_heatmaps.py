@@ -85,6 +85,14 @@ def test_decoders_return_the_point(sigma, shape, place):
         assert not inside or dark < 0.05
 
 
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+def test_dark_is_as_good_beside_the_edge_as_in_the_middle(sigma):
+    x = torch.linspace(0.6, 22.4, 200)
+    points = torch.stack((x, 23 - x), dim=-1)[None]
+    error = decode_dark(encode_gaussian(points, (24, 24), sigma), sigma) - points
+    assert error.abs().max() < 0.01
+
+
 def test_dark_reads_one_axis_where_the_other_has_no_room():
     maps = encode_gaussian(torch.tensor([[[-0.3, 7.3]]]), (16, 16), sigma=2.0)
     torch.testing.assert_close(

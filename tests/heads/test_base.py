@@ -68,7 +68,9 @@ def test_the_loss_of_a_perfect_output_is_the_entropy_of_its_target(name):
 def test_autocast_does_not_move_a_prediction(name):
     size = (48, 64)
     head, batch = build(HEADS[name](), size), make_labels(size)
-    output = perfect_output(head, batch, head(make_features(size, 3)).shape)
+    # Noise makes the largest cell a matter of small differences.
+    shape = head(make_features(size, 3)).shape
+    output = 0.01 * perfect_output(head, batch, shape) + torch.randn(shape)
     plain = head.decode(output, size)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = head.decode(output, size)
