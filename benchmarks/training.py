@@ -77,7 +77,7 @@ def main() -> None:
         model.train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         precision = AutoPrecision()
-        precision.convert_module(model)
+        precision.connect(model, [optimizer], [])
         for index, batch in enumerate(CachedBatches(cached, options.batches)):
             if index == Stopwatch.warm_up:
                 start = time.perf_counter()

@@ -14,7 +14,17 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int8, Int64, UInt8
 from torch import Tensor
 
-__all__ = ["Batch", "Example", "FeatureSpec", "Features", "MapSpec", "Prediction", "Sample", "Target", "collate"]
+__all__ = [
+    "Batch",
+    "Example",
+    "FeatureSpec",
+    "Features",
+    "MapSpec",
+    "Prediction",
+    "Sample",
+    "Target",
+    "collate",
+]
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """Self-contained checkpoints that hold only data: the spec of a model, written, checked, rebuilt.
 
 A checkpoint is Lightning's file plus one entry, the spec: which classes the model is made of and
-the arguments of their constructors, as plain numbers, strings, lists and dicts. Reading one never runs
-code that the file brings: tensors and plain data only (`weights_only`), and every class path in the
-spec is compared with a list of trusted packages before anything is imported.
+the arguments of their constructors, as plain numbers, strings, lists and dicts. Reading one never
+runs code that the file brings: tensors and plain data only (`weights_only`), and every class path
+in the spec is compared with a list of trusted packages before anything is imported.
 """
 
 import importlib
@@ -67,7 +67,7 @@ def describe(part: nn.Module) -> dict[str, Any]:
         if not hasattr(part, name):
             raise InputError(
                 f"Expected {kind.__qualname__} to keep its argument {name!r} as an attribute, "
-                f"found none; set self.{name} in its constructor so that a checkpoint can be written."
+                f"found none; set self.{name} in its constructor: a checkpoint is written from it."
             )
         value = None if name == "pretrained" else getattr(part, name)
         arguments[name] = _plain(value, f"{kind.__qualname__}.{name}")

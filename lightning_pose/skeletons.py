@@ -1,4 +1,4 @@
-"""Skeletons: which joints a person has, how they are joined, and which of them mirror each other."""
+"""Skeletons: which joints a person has, how they are joined, and which of them are mirrored."""
 
 from dataclasses import dataclass
 from typing import Any

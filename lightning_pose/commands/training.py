@@ -90,15 +90,21 @@ class PoseCLI(LightningCLI):
         settings: Namespace = self.config[str(self.subcommand)]
         return settings
 
+    def _parse_ckpt_path(self) -> None:
+        """Check the checkpoint, where Lightning would read its hyperparameters: ours has none."""
+        command = self.config.get("subcommand")
+        if command is None or self.config[command].ckpt_path is None:
+            return
+        settings = self.config[command]
+        checkpoint.read(settings.ckpt_path, allow=_packages(settings))
+        # The checkpoint brings the weights: none need to be fetched.
+        arguments = settings.model.backbone.get("init_args")
+        if arguments is not None and "pretrained" in arguments:
+            arguments.pretrained = None
+
     def before_instantiate_classes(self) -> None:
-        """Check the checkpoint, and claim the run's folder."""
+        """Claim the run's folder, and write the resolved config into it."""
         settings = self.settings
-        if settings.ckpt_path is not None:
-            checkpoint.read(settings.ckpt_path, allow=_packages(settings))
-            # The checkpoint brings the weights: none need to be fetched.
-            arguments = settings.model.backbone.get("init_args")
-            if arguments is not None and "pretrained" in arguments:
-                arguments.pretrained = None
         if self.subcommand != "fit":
             settings.trainer.logger = False
             return
@@ -199,6 +205,8 @@ def main(command: str, argv: Sequence[str]) -> None:
         # A checkpoint is scored, or trained on in a new folder, without the old one's bookkeeping.
         "Be aware that when using `ckpt_path`, callbacks",
         "The dirpath has changed from",
+        # Frozen layers of a pretrained encoder.
+        r"Found \d+ module\(s\) in eval mode",
     ):
         warnings.filterwarnings("ignore", message)
     try:

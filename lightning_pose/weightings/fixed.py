@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 from lightning_pose.errors import InputError
 from lightning_pose.weightings.base import Weighting
@@ -40,6 +41,7 @@ class FixedWeighting(Weighting):
                     "correct model.weighting."
                 )
 
+    @override
     def build(self, head_names: Sequence[str]) -> None:
         unknown = sorted(set(self.weights) - set(head_names))
         if unknown:
@@ -48,6 +50,7 @@ class FixedWeighting(Weighting):
                 "correct model.weighting.weights or add that head."
             )
 
+    @override
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         weights = {name: self.weights.get(name, 1.0) for name in losses}
         terms = [weights[name] * loss for name, loss in losses.items() if weights[name] > 0]

