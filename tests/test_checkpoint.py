@@ -207,3 +207,15 @@ def test_differences_name_the_keys() -> None:
         "model.a.b (1 here, 3 in the checkpoint)",
         "model.d (nothing here, 4 in the checkpoint)",
     ]
+
+
+def test_format_1_is_still_read() -> None:
+    # Written once by tests/data/write_format_1.py; never write it anew for a later version.
+    path = Path(__file__).parent / "data" / "format_1.ckpt"
+    content = checkpoint.read(path)
+    assert content[checkpoint.SPEC_KEY]["format"] == 1
+    model = PoseModule.load_from_checkpoint(path)
+    picture = torch.arange(3 * 32 * 48, dtype=torch.float32).view(1, 3, 32, 48) % 251 / 250
+    for name, prediction in model.predict(picture).items():
+        value = prediction.mask if prediction.keypoints is None else prediction.keypoints
+        torch.testing.assert_close(value, content[f"expected/{name}"], atol=1e-3, rtol=1e-3)

@@ -1,5 +1,6 @@
 """The precision that suits a device."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -127,3 +128,32 @@ def test_a_gpu_without_bfloat16_takes_float16(
 
 def test_other_devices_keep_float32() -> None:
     assert choose_precision(torch.device("mps")) == "32-true"
+
+
+def test_large_depthwise_layers_run_in_float32_on_a_processor(monkeypatch):
+    monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16-mixed")
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 5, padding=2, groups=4),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),
+        nn.Conv2d(4, 4, 5, padding=2),
+    )
+    names = list(model.state_dict())
+    plugin = AutoPrecision()
+    plugin.connect(model, [], [])
+    plugin.connect(model, [], [])
+    seen = []
+    for layer in model:
+        layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.dtype))
+    value = torch.randn(1, 4, 8, 8)
+    with plugin.forward_context():
+        output = model(value)
+    output.float().sum().backward()
+    assert seen == [torch.float32, torch.bfloat16, torch.bfloat16]
+    assert list(model.state_dict()) == names
+    # A copy runs its own weights, not those of the original.
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        twin[0].weight.zero_()
+        twin[0].bias.zero_()
+    assert not twin[0](value).any()
+    assert model[0](value).any()

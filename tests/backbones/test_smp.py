@@ -242,3 +242,27 @@ def test_a_shift_by_a_whole_cell_shifts_the_features() -> None:
     torch.testing.assert_close(dense[..., 24:36, 24:36], before.dense[..., 24:36, 24:36])
     torch.testing.assert_close(deep[..., 12:18, 12:18], before.deep[..., 12:18, 12:18])
     assert before.deep[..., 12:18, 12:18].std() > 0
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+@pytest.mark.parametrize("encoder", [TINY, "resnet18"])
+def test_frozen_layers_are_those_that_the_map_is_made_by(encoder: str, stride: int) -> None:
+    options = {"decoder_pyramid_channels": 8, "decoder_segmentation_channels": 32}
+    backbone = SMPBackbone("FPN", encoder, options=options, frozen_stride=stride).train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in backbone.parameters() if p.requires_grad], lr=1.0)
+    picture = torch.rand(2, 3, 64, 64)
+    features = backbone(picture)
+    (features.dense.square().mean() + features.deep.square().mean()).backward()
+    optimizer.step()
+    after = backbone.encoder_layers(picture)
+    backbone.load_state_dict(before)
+    original = backbone.encoder_layers(picture)
+    # Weights and running statistics of the frozen layers are as before, and those behind are not.
+    for first, second in zip(after[1:], original[1:], strict=True):
+        assert torch.equal(first, second) == (64 // first.shape[-1] <= stride)
+
+
+def test_a_frozen_stride_that_no_map_has_is_refused() -> None:
+    with pytest.raises(InputError, match=r"one of \[2, 4, 8, 16, 32\]"):
+        SMPBackbone("FPN", TINY, frozen_stride=3)

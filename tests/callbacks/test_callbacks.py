@@ -1,0 +1,91 @@
+"""What the callbacks write; the whole command is tested in tests/commands/test_training.py."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from lightning_pose.backbones import UNet
+from lightning_pose.batch import collate
+from lightning_pose.callbacks import ContactSheet, RunSummary, SavePredictions
+from lightning_pose.errors import InputError
+from lightning_pose.heads import MaskHead, RegressionHead
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from tests.batches import make_example
+
+SIZE = (64, 64)
+
+
+def validate(callback: pl.Callback, people: list[int], batch_size: int = 2) -> pl.Trainer:
+    torch.manual_seed(0)
+    heads = {"coordinates": RegressionHead(), "mask": MaskHead()}
+    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), SIZE)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[callback],
+    )
+    examples = [make_example(person, SIZE) for person in people]
+    loader = DataLoader(examples, batch_size=batch_size, collate_fn=collate)
+    trainer.validate(model, loader, verbose=False)
+    return trainer
+
+
+def test_predictions_are_ordered_by_person_whatever_the_batches(tmp_path: Path) -> None:
+    validate(SavePredictions(tmp_path / "a.npz"), [5, 1, 3], batch_size=2)
+    validate(SavePredictions(tmp_path / "b.npz"), [3, 5, 1], batch_size=1)
+    first, second = np.load(tmp_path / "a.npz"), np.load(tmp_path / "b.npz")
+    assert first["person_id"].tolist() == second["person_id"].tolist() == [1, 3, 5]
+    assert set(first) == set(second)
+    for key in first:
+        np.testing.assert_allclose(first[key], second[key], rtol=1e-3, atol=1e-3)
+
+
+def test_errors_are_distances_in_source_pixels(tmp_path: Path) -> None:
+    validate(SavePredictions(tmp_path / "p.npz"), [1, 2])
+    saved = np.load(tmp_path / "p.npz")
+    truth = np.stack([make_example(person, SIZE).source.keypoints for person in (1, 2)])
+    expected = np.linalg.norm(saved["coordinates/keypoints"] - truth, axis=-1)
+    np.testing.assert_allclose(saved["coordinates/errors"], expected, rtol=1e-4)
+
+
+def test_a_worse_validation_does_not_replace_a_better_one(tmp_path: Path) -> None:
+    callback = SavePredictions(tmp_path / "p.npz")
+    callback.best = 2.0
+    validate(callback, [1])
+    assert not (tmp_path / "p.npz").exists()
+
+
+def test_a_sheet_shows_the_people_that_it_was_asked_for(tmp_path: Path) -> None:
+    sheets = []
+    for people in (1, 3):
+        validate(ContactSheet(tmp_path / str(people), people), [1, 2, 3, 4])
+        (path,) = (tmp_path / str(people)).iterdir()
+        sheets.append(cv2.imread(str(path)))
+    assert sheets[0].shape[1] == sheets[1].shape[1]
+    assert sheets[1].shape[0] > 2 * sheets[0].shape[0]
+    # The truth and the mask head's answer are drawn over the same picture, and differ.
+    assert sheets[0].std() > 10
+
+
+def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="1 or more people"):
+        ContactSheet(tmp_path, people=0)
+
+
+def test_the_summary_prints_figures_folder_and_next_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = RunSummary(tmp_path / "run")
+    trainer = validate(summary, [1, 2])
+    summary.print()
+    printed = capsys.readouterr().out
+    assert f"{trainer.callback_metrics['val/mask/Dice']:.4f}" in printed
+    assert f"--ckpt_path {tmp_path / 'run' / 'best.ckpt'}" in printed

@@ -1,0 +1,105 @@
+"""Whole commands in processes of their own, as a user types them; minutes, so only on demand."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lightning_pose.datasets import SyntheticDataset
+
+pytestmark = pytest.mark.drill
+
+
+def lightning(folder: Path, *words: str) -> str:
+    """Run one command in a new process; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_pose", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def figures(printed: str) -> dict[str, float]:
+    """The figures of a table that Lightning printed."""
+    found = re.findall(r"(val/[\w/]+)\s.*?(-?\d[\d.e-]*)", printed)
+    return {name: float(value) for name, value in found}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of one short epoch of combined.yaml."""
+    folder = tmp_path_factory.mktemp("drill")
+    words = ["--trainer.max_epochs", "1", "--data.train_size", "4000", "--data.val_size", "201"]
+    printed = lightning(folder, "fit", "--config", "combined.yaml", "--run", "short", *words)
+    assert "checkpoints/combined/short" in printed
+    return folder / "checkpoints" / "combined" / "short"
+
+
+def test_one_short_epoch_learns_more_than_a_mean_pose(run: Path) -> None:
+    with (run / "metrics.csv").open() as file:
+        (row,) = [row for row in csv.DictReader(file) if row["val/main"]]
+    # The mean pose of these people has a PCKh of less than 0.08.
+    assert float(row["val/heatmap/PCKh"]) > 0.16
+    assert float(row["val/mask/Dice"]) > 0.5
+
+
+def test_validation_in_two_processes_gives_the_same_figures(run: Path) -> None:
+    words = ["validate", "--ckpt_path", "checkpoints/combined/short/best.ckpt"]
+    folder = run.parents[2]
+    alone = figures(lightning(folder, *words))
+    ddp = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    together = figures(lightning(folder, *words, *ddp))
+    scores = {name for name in alone if "loss" not in name}
+    assert len(scores) == 11
+    for name in scores:
+        # Batches of other sizes round otherwise in bfloat16.
+        assert together[name] == pytest.approx(alone[name], rel=2e-3, abs=2e-3), name
+
+
+def test_two_processes_train_into_one_folder(run: Path) -> None:
+    folder = run.parents[2]
+    words = ["--trainer.max_epochs", "1", "--data.train_size", "128", "--data.val_size", "33"]
+    ddp = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    before = set(run.parent.iterdir())
+    lightning(folder, "fit", "--config", "combined.yaml", *words, *ddp)
+    (new,) = set(run.parent.iterdir()) - before
+    saved = np.load(new / "predictions.npz")
+    assert len(set(saved["person_id"].tolist())) == 33
+
+
+def test_predict_finds_the_joints_of_drawn_people(run: Path, tmp_path: Path) -> None:
+    people = SyntheticDataset("test", 4)
+    (tmp_path / "pictures").mkdir()
+    boxes = {}
+    for index in range(len(people)):
+        sample = people[index]
+        name = f"{index}.png"
+        cv2.imwrite(
+            str(tmp_path / "pictures" / name), cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR)
+        )
+        boxes[name] = [sample.box.tolist()]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    lightning(
+        tmp_path, "predict", "--ckpt_path", str(run / "best.ckpt"), "--images", "pictures",
+        "--boxes", "boxes.json", "--output", "out",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(found) == 4
+    errors, sizes = [], []
+    for entry in found:
+        sample = people[int(Path(entry["image"]).stem)]
+        keypoints = np.array(entry["keypoints"])[:, :2]
+        errors.append(np.linalg.norm(keypoints - sample.keypoints, axis=1))
+        sizes.append((sample.box[2:] - sample.box[:2]).max())
+    assert np.median(np.array(errors) / np.array(sizes)[:, None]) < 0.2
