@@ -187,3 +187,15 @@ def test_the_scale_is_the_length_of_a_moved_unit() -> None:
     ends = transform_points(matrix, np.array([[0, 0], [3, 4]], dtype=np.float32))
     length = math.dist(*ends.tolist())
     assert crop_scale(torch.from_numpy(matrix)[None]).item() == pytest.approx(length / 5, rel=1e-5)
+
+
+def test_points_keep_their_digits_under_autocast() -> None:
+    # A matrix product would be rounded to bfloat16 there, which moves points by more than a pixel.
+    points = torch.tensor([[[123.4567, 234.5678]]])
+    matrix = torch.tensor([[[0.9, -0.1, 33.3], [0.1, 0.9, 44.4]]])
+    plain = apply_affine(matrix, points)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = apply_affine(matrix, points)
+        back = apply_affine(invert_affine(matrix), cast)
+    torch.testing.assert_close(cast, plain)
+    torch.testing.assert_close(back, points)
