@@ -130,12 +130,14 @@ def test_other_devices_keep_float32() -> None:
     assert choose_precision(torch.device("mps")) == "32-true"
 
 
-def test_large_depthwise_layers_run_in_float32_on_a_processor(monkeypatch):
+def test_slow_depthwise_layers_run_in_float32_on_a_processor(monkeypatch):
     monkeypatch.setattr(precision, "choose_precision", lambda device: "bf16-mixed")
     model = nn.Sequential(
         nn.Conv2d(4, 4, 5, padding=2, groups=4),
         nn.Conv2d(4, 4, 3, padding=1, groups=4),
         nn.Conv2d(4, 4, 5, padding=2),
+        nn.Conv2d(4, 4, 3, stride=2, padding=1, groups=4),
+        nn.Conv2d(4, 4, 3, stride=2, padding=1),
     )
     names = list(model.state_dict())
     plugin = AutoPrecision()
@@ -148,7 +150,8 @@ def test_large_depthwise_layers_run_in_float32_on_a_processor(monkeypatch):
     with plugin.forward_context():
         output = model(value)
     output.float().sum().backward()
-    assert seen == [torch.float32, torch.bfloat16, torch.bfloat16]
+    full, half = torch.float32, torch.bfloat16
+    assert seen == [full, half, half, full, half]
     assert list(model.state_dict()) == names
     # A copy runs its own weights, not those of the original.
     twin = copy.deepcopy(model)
