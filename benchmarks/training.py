@@ -51,6 +51,25 @@ class Stopwatch(pl.Callback):
         self.stop = time.perf_counter()
 
 
+class Parts(PoseCLI):
+    """The model and the data module of a config, without a run."""
+
+    def before_instantiate_classes(self) -> None:
+        """Claim no folder."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        return pl.Trainer(logger=False, enable_checkpointing=False)
+
+    def before_fit(self) -> None:
+        """Log nothing."""
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train nothing."""
+
+    def after_fit(self) -> None:
+        """Print nothing."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, help="folder of Leeds Sports Pose Extended")
@@ -63,7 +82,7 @@ def main() -> None:
         words += ["--data.root", str(options.root)]
 
     def parts() -> tuple[pl.LightningModule, pl.LightningDataModule]:
-        cli = PoseCLI(words, run=False)
+        cli = Parts(["fit", *words], "benchmark")
         return cli.model, cli.datamodule
 
     _, data = parts()

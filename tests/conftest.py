@@ -13,8 +13,13 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 
+import hypothesis
 import pytest
 import torch
+
+# A busy machine is no failure: no test asserts a time.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # The tests' pictures are tiny: on many cores the threads would mostly wait for each other.
 torch.set_num_threads(min(2, torch.get_num_threads()))
