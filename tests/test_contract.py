@@ -5,23 +5,22 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from lightning_pose.backbones import Backbone, SMPBackbone, UNet
-from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose import backbones, heads
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
 from tests.batches import make_batch, training_step
 
-BACKBONES: dict[str, Callable[[], Backbone]] = {
-    "unet": lambda: UNet(width=4),
-    "smp": lambda: SMPBackbone(encoder="tu-test_efficientnet", decoder="FPN"),
+BACKBONES: dict[str, Callable[[], backbones.Backbone]] = {
+    "unet": lambda: backbones.UNet(width=4),
+    "smp": lambda: backbones.SMPBackbone(encoder="tu-test_efficientnet", decoder="FPN"),
 }
 
-HEADS: dict[str, Callable[[], Head]] = {
-    "regression": RegressionHead,
-    "heatmap": HeatmapHead,
-    "heatmap_mse": lambda: HeatmapHead(criterion="mse"),
-    "mask": MaskHead,
-    "softmax_joint": SoftmaxJointHead,
+HEADS: dict[str, Callable[[], heads.Head]] = {
+    "regression": heads.RegressionHead,
+    "heatmap": heads.HeatmapHead,
+    "heatmap_mse": lambda: heads.HeatmapHead(criterion="mse"),
+    "mask": heads.MaskHead,
+    "softmax_joint": heads.SoftmaxJointHead,
 }
 
 CASES = [[name] for name in HEADS] + [list(HEADS)]
@@ -35,8 +34,8 @@ def test_any_head_works_on_any_backbone(
 ) -> None:
     size = (64, 49)
     torch.manual_seed(0)
-    heads = {name: HEADS[name]() for name in names}
-    model = PoseModule(BACKBONES[backbone](), heads, LSP14.to_dict(), size)
+    chosen = {name: HEADS[name]() for name in names}
+    model = PoseModule(BACKBONES[backbone](), chosen, LSP14.to_dict(), size)
     batch = make_batch(2, size)
     with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
         total = training_step(model, batch)
@@ -47,7 +46,7 @@ def test_any_head_works_on_any_backbone(
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    for name, head in heads.items():
+    for name, head in chosen.items():
         prediction = predictions[name]
         if head.predicts == "mask":
             assert prediction.mask is not None
@@ -67,7 +66,7 @@ def test_any_head_works_on_any_backbone(
 def test_what_is_not_labelled_does_not_teach(name: str) -> None:
     size = (64, 64)
     torch.manual_seed(0)
-    model = PoseModule(UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size)
+    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size)
     batch = make_batch(2, size)
     batch.visibility[:] = 0
     batch.keypoints[:] = 0
@@ -83,7 +82,7 @@ def test_what_is_not_labelled_does_not_teach(name: str) -> None:
 def test_padding_does_not_teach(name: str) -> None:
     size = (64, 64)
     torch.manual_seed(0)
-    model = PoseModule(UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
+    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
     batch = make_batch(2, size)
     output = model(batch.image)[name]
     head = model.heads[name]

@@ -38,6 +38,7 @@ class PoseCLI(LightningCLI):
     """LightningCLI for PoseModule and any PoseDataModule, one folder a run."""
 
     run_folder: Path
+    saved: Namespace
 
     def __init__(self, args: Sequence[str], experiment: str) -> None:
         self.default_experiment = experiment
@@ -103,23 +104,31 @@ class PoseCLI(LightningCLI):
             arguments.pretrained = None
 
     def before_instantiate_classes(self) -> None:
-        """Claim the run's folder, and write the resolved config into it."""
+        """Claim the run's folder, and keep the config as it was before it knew that folder."""
         settings = self.settings
         if self.subcommand != "fit":
             settings.trainer.logger = False
             return
         settings.experiment = settings.experiment or self.default_experiment
-        saved = settings.clone()
+        self.saved = settings.clone()
         # A run repeated from its config must not claim this run's name.
-        name, saved.run = settings.run, None
-        self.run_folder = runs.claim_run(settings.trainer.default_root_dir, saved.experiment, name)
-        self._parser("fit").save(
-            saved, self.run_folder / "config.yaml", skip_unset=False, overwrite=True
+        self.saved.run = None
+        self.run_folder = runs.claim_run(
+            settings.trainer.default_root_dir, settings.experiment, settings.run
         )
         settings.trainer.default_root_dir = str(self.run_folder)
         for logger in _as_list(settings.trainer.logger):
             if isinstance(logger, Namespace) and "save_dir" in logger.init_args:
                 logger.init_args.save_dir = str(self.run_folder)
+
+    def instantiate_classes(self) -> None:
+        """Make the data module, the model and the trainer; without them there is no run."""
+        try:
+            super().instantiate_classes()
+        except Exception:
+            if self.subcommand == "fit" and not any(self.run_folder.iterdir()):
+                self.run_folder.rmdir()
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with our precision, loggers and callbacks where none were chosen."""
@@ -159,10 +168,11 @@ class PoseCLI(LightningCLI):
         return callbacks + ([LearningRateMonitor()] if loggers else [])
 
     def before_fit(self) -> None:
-        """Send the resolved config to the loggers."""
-        text = (self.run_folder / "config.yaml").read_text()
+        """Write the resolved config into the run's folder, and send it to the loggers."""
         if self.trainer.is_global_zero:
-            log_config(self.trainer.loggers, yaml.safe_load(text))
+            path = self.run_folder / "config.yaml"
+            self._parser("fit").save(self.saved, path, skip_unset=False)
+            log_config(self.trainer.loggers, yaml.safe_load(path.read_text()))
 
     def after_fit(self) -> None:
         """Print the best figures, where the run is, and the next command."""
@@ -264,8 +274,17 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _explain(error: ArgumentError) -> str:
+    """Say in one sentence what jsonargparse says in many."""
     detail = " ".join(str(error).split())
+    key = re.search(r'(?:Parser key|Validation failed: Key) "?([\w.]+)', detail)
+    where = key[1].strip("'\".") if key else "a key"
+    if unknown := re.search(r"Expected a dot import path string: (\w+)", detail):
+        return (
+            f"Expected class_path under {where} to name a class of ours, or to be a full path such "
+            f"as package.module.Class, found {unknown[1]!r}; correct its spelling, or import it in "
+            "its folder's __init__.py."
+        )
     return (
-        f"Expected a command line and configs that fit together, found: {detail} "
-        "See `lightning fit --help` for the keys."
+        f"Expected a command line and configs that fit together, found: {detail.rstrip('.')}; see "
+        "`lightning fit --help` for the keys."
     )

@@ -6,4 +6,10 @@ from lightning_pose.heads.mask import MaskHead
 from lightning_pose.heads.regression import RegressionHead
 from lightning_pose.heads.softmax_joint import SoftmaxJointHead
 
-__all__ = ["Head", "HeatmapHead", "MaskHead", "RegressionHead", "SoftmaxJointHead"]
+__all__ = [
+    "Head",
+    "HeatmapHead",
+    "MaskHead",
+    "RegressionHead",
+    "SoftmaxJointHead",
+]

@@ -46,8 +46,8 @@ class FixedWeighting(Weighting):
         unknown = sorted(set(self.weights) - set(head_names))
         if unknown:
             raise InputError(
-                f"Expected weights for the heads {sorted(head_names)}, found {unknown[0]!r}; "
-                "correct model.weighting.weights or add that head."
+                f"Expected weights for the heads {sorted(head_names)}, found some for {unknown}; "
+                "correct model.weighting.weights, or add those heads."
             )
 
     @override

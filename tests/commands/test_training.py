@@ -250,6 +250,8 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
         (["--config", "tiny.yaml", "--run", "first"], "choose another --run"),
         (["--config", "tiny.yaml", "--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
         (["--config", "tiny.yaml", "--data.batch_size", "many"], "batch_size"),
+        (["--config", "tiny.yaml", "--model.heads.mask", "MaksHead"], "'MaksHead'"),
+        (["--config", "tiny.yaml", "--model.main_head", "nose", "--run", "gone"], "main_head"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -260,6 +262,7 @@ def test_bad_words_get_one_sentence(
         Path("configs").mkdir(exist_ok=True)
         shutil.copy("tiny.yaml", "configs/tiny.yaml")
     assert message in refused(capsys, "fit", *words)
+    assert not Path("checkpoints/tiny/gone").exists(), "a run that never began leaves no folder"
 
 
 def test_a_misspelt_key_in_a_config_is_named(
