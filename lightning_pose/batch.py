@@ -209,6 +209,21 @@ class Prediction:
     scores: Float[Tensor, "B K"] | None = None
     mask: Float[Tensor, "B H W"] | None = None
 
+    def finite(self) -> "Prediction":
+        """A copy without NaN and infinity, for scoring.
+
+        A joint that is nowhere becomes a point a million pixels away with score 0, which is wrong
+        by any measure, and a probability that is none becomes 0.
+        """
+        far = 1e6
+
+        def clean(values: Tensor | None, instead: float) -> Tensor | None:
+            return None if values is None else values.nan_to_num(instead, instead, instead)
+
+        return Prediction(
+            clean(self.keypoints, far), clean(self.scores, 0.0), clean(self.mask, 0.0)
+        )
+
 
 def collate(examples: Sequence[Example]) -> Batch:
     """Stack cropped persons into a batch, padding smaller crops at the right and below.

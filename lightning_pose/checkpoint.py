@@ -35,8 +35,12 @@ FORMAT = 1
 SPEC_KEY = "lightning_pose"
 """The checkpoint's entry that holds {"format": int, "model": {...}}."""
 
-TRUSTED = ("lightning_pose", "torch", "torchvision", "timm", "segmentation_models_pytorch")
-"""Packages whose classes a spec may name; the caller can name more."""
+TRUSTED = ("lightning_pose", "torch")
+"""Packages whose classes a spec may name; the caller can name more.
+
+Encoders and decoders of timm and smp are named inside `SMPBackbone`. Their own classes are not
+here, since a constructor of theirs can download what its arguments say.
+"""
 
 
 def describe(part: nn.Module) -> dict[str, Any]:
@@ -123,6 +127,26 @@ def _class_paths(spec: Any) -> Iterator[str]:
             yield from _class_paths(value)
 
 
+def _is_model(spec: Any) -> bool:
+    """Whether a spec has the keys and the plain types that `PoseModule.spec` writes."""
+    keys = {"backbone", "heads", "main_head", "weighting", "skeleton", "input_size", "mean", "std"}
+    if not isinstance(spec, dict) or set(spec) != keys or not isinstance(spec["heads"], dict):
+        return False
+    parts = [spec["backbone"], spec["weighting"], *spec["heads"].values()]
+    return (
+        all(
+            isinstance(part, dict)
+            and set(part) == {"class_path", "init_args"}
+            and isinstance(part["class_path"], str)
+            and isinstance(part["init_args"], dict)
+            for part in parts
+        )
+        and isinstance(spec["skeleton"], dict)
+        and all(isinstance(spec[key], list) for key in ("input_size", "mean", "std"))
+        and all(len(spec[key]) == 3 for key in ("mean", "std"))
+    )
+
+
 def rebuild(spec: dict[str, Any], kind: type[nn.Module]) -> Any:
     """Make the part that `describe` wrote; the caller has checked the spec with `read`.
 
@@ -155,11 +179,17 @@ def rebuild(spec: dict[str, Any], kind: type[nn.Module]) -> Any:
             f"{type(found).__name__} of another kind; the checkpoint is damaged, or a trick."
         )
     arguments = {name: _rebuild_value(value) for name, value in spec["init_args"].items()}
+    if "pretrained" in arguments:
+        # Never written, and never believed: it could name a download or any file of this machine.
+        arguments["pretrained"] = None
     try:
         return found(**arguments)
-    except TypeError as error:
+    except InputError:
+        raise
+    # What constructors say of arguments that are not theirs, or of the wrong type.
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise InputError(
-            f"Expected arguments that {class_name} knows, found {sorted(arguments)} ({error}); "
+            f"Expected arguments that {class_name} takes, found {sorted(arguments)} ({error}); "
             "install the version of the package that wrote the checkpoint."
         ) from error
 
@@ -198,15 +228,16 @@ def read(
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"Expected a checkpoint of tensors and plain data, found other objects in {path}; it "
-            "was refused, because loading them could run code."
+            f"Expected a checkpoint of tensors and plain data, found something else in {path}; it "
+            "was refused, because loading other objects could run code."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    # Whatever the unpickler trips over in bytes that are no checkpoint, the answer is the same.
+    except Exception as error:
         raise InputError(
             f"Expected a checkpoint file, found a damaged or foreign file at {path}; copy it again."
         ) from error
     spec = checkpoint.get(SPEC_KEY) if isinstance(checkpoint, dict) else None
-    if not (isinstance(spec, dict) and isinstance(spec.get("model"), dict)):
+    if not isinstance(spec, dict):
         raise InputError(
             f"Expected a checkpoint written by lightning_pose, found one without its spec at "
             f"{path}; train the model with `lightning fit`."
@@ -215,6 +246,11 @@ def read(
         raise InputError(
             f"Expected a checkpoint of format 1 to {FORMAT}, found format {spec.get('format')} in "
             f"{path}; install a newer lightning_pose."
+        )
+    if not (_is_model(spec.get("model")) and isinstance(checkpoint.get("state_dict"), dict)):
+        raise InputError(
+            f"Expected the spec of a model and its weights in {path}, found them incomplete; the "
+            "checkpoint is damaged, or a trick."
         )
     for class_path in _class_paths(spec):
         check_class_path(class_path, (*TRUSTED, *allow))

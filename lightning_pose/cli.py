@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 when it went well, 1 when the input could not be used, 2 when the words
-        of the command line could not.
+        of the command line could not, 130 when it was interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -61,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"lightning {command}: {_sentence(error)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"lightning {command}: interrupted.", file=sys.stderr)
+        return 130
     print(
         f"lightning: expected one of fit, validate, test and predict, found {command!r}; "
         "see lightning --help.",

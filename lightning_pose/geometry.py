@@ -232,8 +232,9 @@ def crop_matrix(
     """
     height, width = size
     x0, y0, x1, y1 = (float(value) for value in box)
-    # A box without extent (one visible joint) still makes an invertible crop.
-    zoom = scale / (enlarge * max((x1 - x0) / width, (y1 - y0) / height, 1e-6))
+    # A box without extent (one visible joint) counts as a pixel, and so makes an invertible crop.
+    longer = max((x1 - x0) / width, (y1 - y0) / height, 1 / max(width, height))
+    zoom = scale / (enlarge * longer)
     angle = math.radians(rotation)
     cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
     linear = np.array([[cosine, 0.0 - sine], [sine, cosine]])

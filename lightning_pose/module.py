@@ -198,7 +198,9 @@ class PoseModule(pl.LightningModule):
         outputs = self(batch.image)
         losses = self.losses(outputs, batch)
         self._log_losses(stage, losses, self.weighting(losses), len(batch))
-        predictions = self._decode(outputs, (batch.image.shape[2], batch.image.shape[3]))
+        size = (batch.image.shape[2], batch.image.shape[3])
+        # A head that diverged scores badly; what it has no weight in must not stop the others.
+        predictions = {n: p.finite() for n, p in self._decode(outputs, size).items()}
         scores.update(predictions, batch)
         return {"predictions": predictions}
 
@@ -208,7 +210,9 @@ class PoseModule(pl.LightningModule):
         evaluating = stage != "train"
         for name, loss in losses.items():
             key = f"{stage}/loss/{name}"
-            self.log(key, loss.detach(), batch_size=people, sync_dist=evaluating)
+            # What a person watches while it trains; the validation's losses come in one sum.
+            bar = not evaluating
+            self.log(key, loss.detach(), prog_bar=bar, batch_size=people, sync_dist=evaluating)
         key = f"{stage}/loss"
         self.log(key, total.detach(), prog_bar=True, batch_size=people, sync_dist=evaluating)
 
@@ -223,7 +227,8 @@ class PoseModule(pl.LightningModule):
     def _log_scores(self, stage: str, scores: Scores) -> None:
         for key, value in scores.compute().items():
             # The same figure in all processes already; Lightning wants to hear it all the same.
-            self.log(f"{stage}/{key}", value, prog_bar=key == "main", sync_dist=True)
+            shown = key.endswith(("/PCKh", "/Dice"))
+            self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser and, where there is one, the scheduler."""
@@ -232,8 +237,7 @@ class PoseModule(pl.LightningModule):
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
-            steps = scheduler.total_steps
-            scheduler.total_steps = steps or _training_steps(self.trainer, self.lr_interval)
+            scheduler.set_total_steps(_training_steps(self.trainer, self.lr_interval))
         config: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             # Its mode says which way is better, and so which figure it can watch.
@@ -291,23 +295,17 @@ class PoseModule(pl.LightningModule):
         """
         checkpoint = checkpoints.read(checkpoint_path, allow, map_location)
         spec = dict(checkpoint[checkpoints.SPEC_KEY]["model"])
-        missing = [key for key in (*_NETWORK, "main_head", "weighting") if key not in spec]
-        if missing:
-            raise InputError(
-                f"Expected {missing[0]!r} in the spec of {checkpoint_path}, found "
-                f"{sorted(spec)}; the checkpoint is damaged."
-            )
-        model = cls(
-            **{
-                **spec,
-                "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
-                "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
-                "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
-            }
-        )
+        parts = {
+            "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
+            "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
+            "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
+        }
         try:
+            model = cls(**{**spec, **parts})
             model.load_state_dict(checkpoint["state_dict"])
-        except (KeyError, RuntimeError) as error:
+        except InputError:
+            raise
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"Expected weights that fit the spec of {checkpoint_path}, found others; the "
                 "checkpoint is damaged."
@@ -331,10 +329,12 @@ def _main_head(heads: Mapping[str, Head], name: str | None) -> str:
     if not heads:
         raise InputError("Expected at least one head, found none; add one under model.heads.")
     for head_name in heads:
-        if not head_name.isidentifier():
+        # PyTorch keeps modules by attribute: "type" and "keys" are taken already.
+        taken = hasattr(nn.ModuleDict, head_name) or hasattr(Scores, head_name)
+        if not head_name.isidentifier() or taken or head_name == "training":
             raise InputError(
-                f"Expected head names of letters, digits and underscores, found {head_name!r}; "
-                "rename it under model.heads."
+                "Expected head names of letters, digits and underscores that no PyTorch module "
+                f"uses itself, found {head_name!r}; rename it under model.heads."
             )
     if name is None:
         keypoints = [n for n, head in heads.items() if head.predicts == "keypoints"]

@@ -101,6 +101,11 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
                 ) from error
             attempt += 1
             run = parent / f"{stem}_{attempt}"
+        except OSError as error:
+            raise InputError(
+                f"Expected to make the run's folder {run}, found that it cannot be made "
+                f"({error.strerror}); choose another --trainer.default_root_dir."
+            ) from error
         else:
             os.environ[_RUN_VARIABLE] = str(run.resolve())
             return run

@@ -74,7 +74,8 @@ class Skeleton:
             The skeleton.
 
         Raises:
-            InputError: A key is missing or not known, or a joint index is out of range.
+            InputError: A key is missing or not known, a joint index is out of range, or a limb has
+                no colour.
         """
         keys = {"names", "limbs", "flip_pairs", "colours", "head", "torso"}
         if set(data) != keys:
@@ -94,6 +95,11 @@ class Skeleton:
             head=None if data["head"] is None else (int(data["head"][0]), int(data["head"][1])),
             torso=None if data["torso"] is None else (int(data["torso"][0]), int(data["torso"][1])),
         )
+        if len(skeleton.colours) != len(skeleton.limbs):
+            raise InputError(
+                f"Expected one colour for each of {len(skeleton.limbs)} limbs, found "
+                f"{len(skeleton.colours)}; correct the skeleton's colours."
+            )
         segments = [pair for pair in (skeleton.head, skeleton.torso) if pair is not None]
         for pair in (*skeleton.limbs, *skeleton.flip_pairs, *segments):
             if not all(0 <= joint < skeleton.num_joints for joint in pair):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightning_pose import checkpoint
-from lightning_pose.backbones import Backbone, UNet
+from lightning_pose.backbones import Backbone, SMPBackbone, UNet
 from lightning_pose.errors import InputError
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.module import PoseModule
@@ -219,3 +219,51 @@ def test_format_1_is_still_read() -> None:
     for name, prediction in model.predict(picture).items():
         value = prediction.mask if prediction.keypoints is None else prediction.keypoints
         torch.testing.assert_close(value, content[f"expected/{name}"], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backbone", "UNet"),
+        ("backbone", {"init_args": {}}),
+        ("heads", []),
+        ("heads", {"h": None}),
+        ("weighting", {"class_path": "lightning_pose.weightings.FixedWeighting", "init_args": []}),
+        ("skeleton", None),
+        ("skeleton", {"names": 3}),
+        ("mean", [1, 2]),
+        ("mean", "abc"),
+        ("input_size", None),
+        ("input_size", ["a", "b"]),
+        ("more", 1),
+    ],
+)
+def test_a_damaged_spec_is_refused_with_a_sentence(key: str, value: object, tmp_path: Path) -> None:
+    model = small_model()
+    changes = {checkpoint.SPEC_KEY: {"format": 1, "model": {**model.spec(), key: value}}}
+    with pytest.raises(InputError, match="Expected"):
+        PoseModule.load_from_checkpoint(write(tmp_path / "model.ckpt", model, **changes))
+
+
+@pytest.mark.parametrize("arguments", [{"width": 10**7}, {"width": 2.5}, {"upsampling": "foo"}])
+def test_arguments_that_a_class_does_not_take_are_refused(arguments: dict[str, object]) -> None:
+    spec = {"class_path": "lightning_pose.backbones.unet.UNet", "init_args": arguments}
+    with pytest.raises(InputError, match="Expected"):
+        checkpoint.rebuild(spec, Backbone)
+
+
+def test_a_spec_cannot_name_weights_to_fetch(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("not weights")
+    options = {"decoder_pyramid_channels": 8, "decoder_segmentation_channels": 32}
+    spec = checkpoint.describe(SMPBackbone("FPN", "tu-mobilenetv3_small_050", options=options))
+    for source in (str(secret), "imagenet", "pypi"):
+        spec["init_args"]["pretrained"] = source
+        assert checkpoint.rebuild(spec, Backbone).pretrained is None
+
+
+@pytest.mark.parametrize("content", [b"hello world", b".", b"{}", b"\x80\x02}q\x00."])
+def test_bytes_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "odd.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match="Expected a checkpoint"):
+        checkpoint.read(tmp_path / "odd.ckpt")

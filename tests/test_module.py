@@ -1,17 +1,21 @@
 import math
+from functools import partial
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lightning_pose.backbones import UNet
-from lightning_pose.batch import Batch
+from lightning_pose.batch import Batch, collate
 from lightning_pose.errors import InputError
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.module import PoseModule
+from lightning_pose.schedules import WarmupCosine
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import FixedWeighting
-from tests.batches import make_batch, training_step
+from tests.batches import make_batch, make_example, training_step
 
 SIZE = (64, 64)
 
@@ -118,8 +122,11 @@ def test_the_main_head_is_the_first_that_predicts_keypoints() -> None:
     [
         ({"heads": {}}, "at least one head"),
         ({"heads": {"a.b": MaskHead()}}, "letters, digits and underscores"),
+        ({"heads": {"type": MaskHead()}}, "found 'type'"),
+        ({"heads": {"update": MaskHead()}}, "found 'update'"),
+        ({"heads": {"training": MaskHead()}}, "found 'training'"),
         ({"main_head": "nose"}, "main_head to be one of"),
-        ({"weighting": FixedWeighting({"nose": 1.0})}, "found 'nose'"),
+        ({"weighting": FixedWeighting({"nose": 1.0})}, "'nose'"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(settings: dict[str, object], message: str) -> None:
@@ -173,3 +180,96 @@ def test_a_joint_that_the_crop_cut_off_counts_as_missed() -> None:
     batch.visibility[0, 0], batch.source_keypoints[0, 0] = 0, torch.tensor([500.0, 500.0])
     figures = evaluate(module, [batch])
     assert figures["val/coordinates/PCKh"] == pytest.approx(13 / 14)
+
+
+def fit(module: PoseModule, steps: int = 1, **settings: object) -> pl.Trainer:
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+    loader = DataLoader([make_example(n, SIZE) for n in range(4)], batch_size=2, collate_fn=collate)
+    trainer.fit(module, loader, loader)
+    return trainer
+
+
+def test_the_trainer_steps_by_the_weighted_loss() -> None:
+    # SGD moves by the gradient itself, so that a weight of 3 moves three times as far.
+    def moved(weight: float) -> Tensor:
+        sgd = partial(torch.optim.SGD, lr=1e-3)
+        weighting = FixedWeighting({"mask": weight})
+        module = model(heads={"mask": MaskHead()}, weighting=weighting, optimizer=sgd)
+        before = module.heads["mask"].layer.weight.detach().clone()
+        fit(module)
+        return module.heads["mask"].layer.weight.detach() - before
+
+    torch.testing.assert_close(moved(3.0), 3 * moved(1.0), rtol=1e-3, atol=1e-7)
+
+
+def test_a_weighting_of_ones_own_fills_the_gradients() -> None:
+    class Frozen(FixedWeighting):
+        def backward(self, total, losses, features, shared_parameters) -> None:
+            self.seen = (set(losses), features.dense.requires_grad, len(list(shared_parameters)))
+
+    module = model(weighting=Frozen())
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    fit(module)
+    names, has_graph, shared = module.weighting.seen
+    assert names == set(module.heads)
+    assert has_graph
+    assert shared == len(list(module.backbone.parameters()))
+    for old, new in zip(before, module.parameters(), strict=True):
+        assert torch.equal(old, new), "nothing filled the gradients"
+
+
+def test_warm_up_begins_with_the_first_step() -> None:
+    scheduler = partial(WarmupCosine, warmup=0.5)
+    module = model(
+        optimizer=partial(torch.optim.SGD, lr=1.0),
+        lr_scheduler=scheduler,
+        lr_interval="step",
+        heads={"mask": MaskHead()},
+    )
+    rates = []
+    module.on_before_optimizer_step = lambda optimizer: rates.append(
+        optimizer.param_groups[0]["lr"]
+    )
+    fit(module, steps=8)
+    assert rates[0] == pytest.approx(1 / 8)
+    assert max(rates) == pytest.approx(rates[3], abs=0.1)
+    assert rates[-1] < 0.1
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_the_scheduler_steps_at_its_interval(interval: str) -> None:
+    module = model(
+        optimizer=partial(torch.optim.SGD, lr=1.0),
+        lr_scheduler=partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5),
+        lr_interval=interval,
+        heads={"mask": MaskHead()},
+    )
+    trainer = fit(module, steps=4)  # Two epochs of two batches.
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    assert rate == pytest.approx(0.5**4 if interval == "step" else 0.5**2)
+
+
+@pytest.mark.parametrize(("mode", "watched"), [("max", "val/main"), ("min", "val/loss")])
+def test_plateaus_are_watched_where_better_has_that_direction(mode: str, watched: str) -> None:
+    plateau = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, mode=mode)
+    module = model(lr_scheduler=plateau)
+    assert module.configure_optimizers()["lr_scheduler"]["monitor"] == watched
+    fit(module, steps=2)
+
+
+def test_a_head_of_weight_zero_that_diverged_does_not_stop_a_validation() -> None:
+    module = model(weighting=FixedWeighting({"coordinates": 0.0}))
+    with torch.no_grad():
+        for parameter in module.heads["coordinates"].parameters():
+            parameter.fill_(math.nan)
+    trainer = fit(module, steps=2)
+    assert trainer.callback_metrics["val/coordinates/PCKh"] == 0
+    assert trainer.callback_metrics["val/mask/Dice"].isfinite()

@@ -33,8 +33,18 @@ class RunSummary(Callback):
                 if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
             }
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Print what there is when the run is interrupted from the keyboard."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            self.print()
+
     def print(self) -> None:
         """Print the table, the run's folder, and the next command."""
+        if not (self.run / "best.ckpt").is_file():
+            Console().print(f"No validation has finished: there is no best.ckpt in {self.run}.")
+            return
         table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
         for key, value in sorted(self.figures.items()):
             head, metric = key.split("/")

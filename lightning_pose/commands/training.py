@@ -1,13 +1,15 @@
 """`lightning fit`, `validate` and `test`: LightningCLI, run folders and checked checkpoints."""
 
+import importlib.util
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, Namespace
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -97,11 +99,15 @@ class PoseCLI(LightningCLI):
         if command is None or self.config[command].ckpt_path is None:
             return
         settings = self.config[command]
-        checkpoint.read(settings.ckpt_path, allow=_packages(settings))
-        # The checkpoint brings the weights: none need to be fetched.
+        content = checkpoint.read(settings.ckpt_path, allow=_packages(settings))
+        # The checkpoint brings the weights, so none need to be fetched; and with them what they
+        # want pictures normalised by.
         arguments = settings.model.backbone.get("init_args")
-        if arguments is not None and "pretrained" in arguments:
+        if arguments is not None and arguments.get("pretrained") is not None:
             arguments.pretrained = None
+            for name in ("mean", "std"):
+                if settings.model[name] is None:
+                    settings.model[name] = content[checkpoint.SPEC_KEY]["model"][name]
 
     def before_instantiate_classes(self) -> None:
         """Claim the run's folder, and keep the config as it was before it knew that folder."""
@@ -125,10 +131,12 @@ class PoseCLI(LightningCLI):
         """Make the data module, the model and the trainer; without them there is no run."""
         try:
             super().instantiate_classes()
-        except Exception:
-            if self.subcommand == "fit" and not any(self.run_folder.iterdir()):
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise _refusal(error) from error
+        finally:
+            failed = not hasattr(self, "trainer")
+            if failed and self.subcommand == "fit" and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
-            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with our precision, loggers and callbacks where none were chosen."""
@@ -139,8 +147,6 @@ class PoseCLI(LightningCLI):
         if self.subcommand == "fit":
             kwargs["logger"] = self._loggers(chosen.logger)
             kwargs["callbacks"] = [*_as_list(chosen.callbacks), *self._callbacks(kwargs["logger"])]
-        else:
-            kwargs["enable_checkpointing"] = False
         return super().instantiate_trainer(**kwargs)
 
     def _loggers(self, chosen: Any) -> list[Logger]:
@@ -252,13 +258,37 @@ def _option(words: Sequence[str], name: str) -> str | None:
 
 
 def _check_config(path: Path) -> None:
-    """A config that nobody named may come from a stranger, and naming a class imports it."""
-    for class_path in re.findall(r"class_path:\s*['\"]?([\w.]+)", path.read_text()):
-        if "." in class_path and class_path.split(".")[0] not in _TRUSTED_IN_CONFIGS:
+    """Refuse a config that nobody named, if it names code or files: it may come from a stranger.
+
+    Any text may become a class that jsonargparse imports, or a further config that it reads.
+    """
+    for key, text in _texts(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        root = text.split(".")[0]
+        names_code = "." in text and root.isidentifier() and root not in _TRUSTED_IN_CONFIGS
+        if names_code and importlib.util.find_spec(root) is not None:
             raise InputError(
                 f"Expected {path} to name only classes of {', '.join(_TRUSTED_IN_CONFIGS)}, found "
-                f"{class_path!r}; only if you trust that code, name the file with --config."
+                f"{text!r}; only if you trust that code, name the file with --config."
             )
+        files = [Path(text), path.parent / text]
+        if key not in ("pretrained", "ckpt_path") and any(file.is_file() for file in files):
+            raise InputError(
+                f"Expected {path} to be whole, found that it names the file {text!r}; only if you "
+                "trust both, name the config with --config."
+            )
+
+
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a config, values and keys alike, with the key that it stands under."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(name)
+            yield from _texts(item, str(name))
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _texts(item, key)
+    elif isinstance(value, str):
+        yield key, value.strip()
 
 
 def _packages(settings: Namespace) -> list[str]:
@@ -271,6 +301,19 @@ def _as_list(value: Any) -> list[Any]:
     if value is None or value is True or value is False:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _refusal(error: Exception) -> InputError:
+    """The sentence of ours behind an error of jsonargparse, or else one around its own words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    words = " ".join(str(error).split()).rstrip(".")
+    return InputError(
+        f"Expected settings that their classes accept, found: {words}; correct the config."
+    )
 
 
 def _explain(error: ArgumentError) -> str:

@@ -42,7 +42,7 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
         1 on the person, 0 elsewhere.
 
     Raises:
-        InputError: The file cannot be read, or is not of the picture's size.
+        InputError: The file cannot be read, is not of the picture's size, or is not 0 and 255.
     """
     grey = _decode(path, "L")
     if grey.shape != size:
@@ -50,6 +50,11 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
             f"Expected the mask {path} to have the size of its picture {picture}, "
             f"{size[1]} x {size[0]} pixels, found {grey.shape[1]} x {grey.shape[0]}; "
             "make the mask again, or remove it to leave this person without one."
+        )
+    if 0 < grey.max() <= 127:
+        raise InputError(
+            f"Expected 255 for the person in the mask {path}, found at most {grey.max()}; "
+            "write 0 for the background and 255 for the person."
         )
     return (grey > 127).view(np.int8)
 

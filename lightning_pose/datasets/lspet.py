@@ -150,6 +150,11 @@ def _read_joints(
         )
     people = joints.transpose(2, 0, 1)
     visible = people[:, :, 2] == 1
+    if not (visible | (people[:, :, 2] == 0)).all() or not np.isfinite(people[visible]).all():
+        raise InputError(
+            f"Expected finite coordinates of visible joints and flags of 0 and 1 in {path}, found "
+            "others; use the file of Leeds Sports Pose Extended as published."
+        )
     keypoints = np.where(visible[:, :, None], people[:, :, :2], 0).astype(np.float32)
     return keypoints, np.where(visible, 2, 0).astype(np.uint8)
 

@@ -223,19 +223,36 @@ def test_hostile_checkpoints_are_refused_by_every_command(
     assert not trap.exists()
 
 
+HOSTILE_SPELLINGS = [
+    "callbacks: {class_path: hostile_trap.Evil}",
+    'callbacks: {"class_path": hostile_trap.Evil}',
+    "callbacks: {class_path : hostile_trap.Evil}",
+    "callbacks: {class_path: &a hostile_trap.Evil}",
+    "callbacks: {class_path: !!str hostile_trap.Evil}",
+    "callbacks:\n    class_path: >-\n      hostile_trap.Evil",
+    "callbacks: hostile_trap.Evil",
+    "callbacks: [hostile_trap.Evil]",
+    "callbacks: {hostile_trap.Evil: 1}",
+    "callbacks: other.yaml",
+]
+
+
+@pytest.mark.parametrize("spelling", HOSTILE_SPELLINGS)
 def test_a_hostile_config_beside_a_checkpoint_is_refused(
+    spelling: str,
     here: Path,
     tmp_path: Path,
     trap: Path,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copy(here / "best.ckpt", tmp_path)
+    (tmp_path / "other.yaml").write_text("class_path: hostile_trap.Evil\n")
     text = (here / "config.yaml").read_text()
-    hostile = text.replace("callbacks: null", "callbacks: {class_path: hostile_trap.Evil}")
+    hostile = text.replace("callbacks: null", spelling)
     assert hostile != text
     (tmp_path / "config.yaml").write_text(hostile)
     sentence = refused(capsys, "validate", "--ckpt_path", str(tmp_path / "best.ckpt"))
-    assert "hostile_trap.Evil" in sentence
+    assert "only if you trust" in sentence
     assert not trap.exists()
 
 
@@ -252,6 +269,10 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
         (["--config", "tiny.yaml", "--data.batch_size", "many"], "batch_size"),
         (["--config", "tiny.yaml", "--model.heads.mask", "MaksHead"], "'MaksHead'"),
         (["--config", "tiny.yaml", "--model.main_head", "nose", "--run", "gone"], "main_head"),
+        (["--config", "tiny.yaml", "--data.flip", "2", "--run", "gone"], "Expected flip"),
+        (["--config", "tiny.yaml", "--data.input_size", "[-5,64]", "--run", "gone"], "input_size"),
+        (["--config", "tiny.yaml", "--trainer.accelerator", "gpu", "--run", "gone"], "gpu"),
+        (["--config", "tiny.yaml", "--trainer.default_root_dir", "tiny.yaml"], "tiny.yaml"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -311,3 +332,57 @@ def test_a_nan_stops_the_run_and_keeps_its_checkpoint(
     assert "NaN or infinity in mask" in refused(capsys, *words)
     model = PoseModule.load_from_checkpoint(here.parent / "sick" / "last.ckpt")
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_the_seed_reaches_the_data(here: Path) -> None:
+    words = ["--config", "tiny.yaml", "--run", "seeded", "--seed_everything", "7"]
+    assert main(["fit", *words, "--trainer.max_epochs", "1", "--data.batch_size", "3"]) == 0
+    seeds = [rows(here.parent / name / "metrics.csv") for name in ("first", "seeded")]
+    assert seeds[0] != seeds[1]
+    assert (
+        yaml.safe_load((here.parent / "seeded" / "config.yaml").read_text())["seed_everything"] == 7
+    )
+
+
+def test_a_run_from_pretrained_weights_is_scored_and_resumed(here: Path, tmp_path: Path) -> None:
+    # resnet18 wants another normalisation than the default, and its checkpoint remembers it.
+    import timm
+
+    weights = tmp_path / "resnet10t.pth"
+    torch.save(timm.create_model("resnet10t").state_dict(), weights)
+    backbone = f"""
+model:
+  backbone:
+    class_path: SMPBackbone
+    init_args:
+      encoder: tu-resnet10t
+      pretrained: {weights}
+      options: {{decoder_pyramid_channels: 8, decoder_segmentation_channels: 32}}
+"""
+    (tmp_path / "resnet.yaml").write_text(backbone)
+    words = ["--config", "tiny.yaml", "--config", str(tmp_path / "resnet.yaml"), "--run", "resnet"]
+    assert main(["fit", *words, "--trainer.max_epochs", "1", "--data.input_size", "[64,64]"]) == 0
+    run = here.parent / "resnet"
+    weights.unlink()
+    assert main(["validate", "--ckpt_path", str(run / "best.ckpt")]) == 0
+    resumed = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "last.ckpt")]
+    assert main(["fit", *resumed, "--trainer.max_epochs", "2", "--experiment", "resumed"]) == 0
+    model = PoseModule.load_from_checkpoint(run / "best.ckpt")
+    assert model.mean == pytest.approx((0.485, 0.456, 0.406))
+
+
+def test_validation_leaves_a_runs_own_checkpointing_alone(here: Path) -> None:
+    words = ["--config", "tiny.yaml", "--run", "callback", "--trainer.max_epochs", "1"]
+    assert main(["fit", *words, "--trainer.callbacks+=ModelCheckpoint"]) == 0
+    assert main(["validate", "--ckpt_path", str(here.parent / "callback" / "best.ckpt")]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+def test_a_run_without_validation_does_not_promise_a_best_checkpoint(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "tiny.yaml", "--run", "blind", "--trainer.limit_val_batches", "0"]
+    assert main(["fit", *words]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "there is no best.ckpt" in printed
+    assert "lightning predict" not in printed
