@@ -247,13 +247,13 @@ def read(
             f"Expected a checkpoint of format 1 to {FORMAT}, found format {spec.get('format')} in "
             f"{path}; install a newer lightning_pose."
         )
+    for class_path in _class_paths(spec):
+        check_class_path(class_path, (*TRUSTED, *allow))
     if not (_is_model(spec.get("model")) and isinstance(checkpoint.get("state_dict"), dict)):
         raise InputError(
             f"Expected the spec of a model and its weights in {path}, found them incomplete; the "
             "checkpoint is damaged, or a trick."
         )
-    for class_path in _class_paths(spec):
-        check_class_path(class_path, (*TRUSTED, *allow))
     return checkpoint
 
 
