@@ -121,8 +121,10 @@ def _warp_picture(
     if blocks >= 2:
         # The warp looks at four pixels for each of its own: where it would skip most of the others,
         # blocks of them are averaged first, so that fine texture does not turn into noise.
+        # The last block is filled up with what its edge shows, so that no row or column is lost.
+        missing = (-image.shape[0] % blocks, -image.shape[1] % blocks)
+        image = cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_REPLICATE)
         small = (image.shape[0] // blocks, image.shape[1] // blocks)
-        image = image[: small[0] * blocks, : small[1] * blocks]
         shrink = crop_matrix(picture_box(image.shape[:2]), small, enlarge=1.0)
         image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
         matrix = matrix @ np.vstack((cv2.invertAffineTransform(shrink), (0, 0, 1)))

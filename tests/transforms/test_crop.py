@@ -7,7 +7,7 @@ import torch
 
 from lightning_pose.batch import Sample
 from lightning_pose.errors import InputError
-from lightning_pose.geometry import apply_affine, invert_affine
+from lightning_pose.geometry import apply_affine, invert_affine, picture_box, transform_points
 from lightning_pose.skeletons import LSP14
 from lightning_pose.transforms import PersonCrop
 
@@ -219,3 +219,25 @@ def test_settings_out_of_range_are_refused(settings: dict, message: str) -> None
 def test_a_flip_needs_a_skeleton() -> None:
     with pytest.raises(InputError, match="skeleton for flips"):
         PersonCrop((64, 64), flip=0.5)
+
+
+def test_a_picture_that_shrinks_keeps_its_last_rows_and_columns() -> None:
+    # 999 and 777 are no multiples of the blocks that are averaged before the warp.
+    picture = np.full((999, 777, 3), 255, dtype=np.uint8)
+    sample = Sample(
+        image=picture,
+        keypoints=np.zeros((0, 2), dtype=np.float32),
+        visibility=np.zeros(0, dtype=np.uint8),
+        mask=np.full((999, 777), -1, dtype=np.int8),
+        box=picture_box((999, 777)),
+        head_size=0.0,
+        torso_size=0.0,
+        area=0.0,
+        person_id=0,
+        image_id="white",
+    )
+    crop = PersonCrop((128, 128), enlarge=1.0)(sample, np.random.default_rng(0))
+    left, top = transform_points(crop.crop, np.array([[0, 0]], dtype=np.float32))[0]
+    right, bottom = transform_points(crop.crop, np.array([[776, 998]], dtype=np.float32))[0]
+    inside = crop.image[round(top) + 1 : round(bottom), round(left) + 1 : round(right)]
+    assert inside.min() == 255
