@@ -239,5 +239,7 @@ def test_a_picture_that_shrinks_keeps_its_last_rows_and_columns() -> None:
     crop = PersonCrop((128, 128), enlarge=1.0)(sample, np.random.default_rng(0))
     left, top = transform_points(crop.crop, np.array([[0, 0]], dtype=np.float32))[0]
     right, bottom = transform_points(crop.crop, np.array([[776, 998]], dtype=np.float32))[0]
-    inside = crop.image[round(top) + 1 : round(bottom), round(left) + 1 : round(right)]
-    assert inside.min() == 255
+    rows, columns = np.mgrid[:128, :128]
+    inside = (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)
+    # The outermost pixel is blended with the black beside it, and no more than that.
+    assert crop.image[inside].min() > 192
