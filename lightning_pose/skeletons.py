@@ -95,11 +95,6 @@ class Skeleton:
             head=None if data["head"] is None else (int(data["head"][0]), int(data["head"][1])),
             torso=None if data["torso"] is None else (int(data["torso"][0]), int(data["torso"][1])),
         )
-        if len(skeleton.colours) != len(skeleton.limbs):
-            raise InputError(
-                f"Expected one colour for each of {len(skeleton.limbs)} limbs, found "
-                f"{len(skeleton.colours)}; correct the skeleton's colours."
-            )
         segments = [pair for pair in (skeleton.head, skeleton.torso) if pair is not None]
         for pair in (*skeleton.limbs, *skeleton.flip_pairs, *segments):
             if not all(0 <= joint < skeleton.num_joints for joint in pair):
@@ -107,6 +102,11 @@ class Skeleton:
                     f"Expected joint indices from 0 to {skeleton.num_joints - 1}, found {pair}; "
                     "correct the skeleton's limbs, flip_pairs, head or torso."
                 )
+        if len(skeleton.colours) != len(skeleton.limbs):
+            raise InputError(
+                f"Expected one colour for each of {len(skeleton.limbs)} limbs, found "
+                f"{len(skeleton.colours)}; correct the skeleton's colours."
+            )
         return skeleton
 
 

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from lightning_pose.backbones import SMPBackbone
+from lightning_pose.backbones import SMPBackbone, UNet
 from lightning_pose.batch import Batch, Target, collate
 from lightning_pose.datamodules import SyntheticDataModule
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.module import PoseModule
+from lightning_pose.schedules import WarmupCosine
+from lightning_pose.skeletons import LSP14
+from tests.batches import make_batch
 
 HEADS = {
     "coordinates": RegressionHead,
@@ -41,16 +44,11 @@ def floor(head: Head, target: Target) -> float:
     return 0.0
 
 
-@pytest.mark.parametrize("names", CASES, ids=lambda names: "+".join(names))
-def test_steps_lower_every_loss_and_four_people_are_memorised(
-    names: list[str], four_people: tuple[SyntheticDataModule, Batch]
-) -> None:
-    data, batch = four_people
-    heads = {name: HEADS[name]() for name in names}
-    backbone = SMPBackbone("FPN", "tu-resnet10t", options=NARROW)
-    model = PoseModule(backbone, heads, data.skeleton, data.input_size)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
+def memorise(model: PoseModule, batch: Batch, learning_rate: float) -> dict[str, float]:
+    """Train on one batch for 200 steps; check the losses; return each head's largest error."""
+    heads = dict(model.heads.items())
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    schedule = WarmupCosine(optimizer, warmup=0.3, total_steps=200)
     floors = {
         name: floor(head, head.encode(batch, model(batch.image)[name].shape))
         for name, head in heads.items()
@@ -67,14 +65,36 @@ def test_steps_lower_every_loss_and_four_people_are_memorised(
     model.eval()
     with torch.no_grad():
         losses = model.losses(model(batch.image), batch)
-    for name in names:
-        assert history[20][name] < history[0][name]
+    for name in heads:
+        assert history[20][name] < history[0][name], name
         assert losses[name].item() - floors[name] < 0.1 * history[0][name], name
-    predictions = model.predict(batch.image)
-    for name, prediction in predictions.items():
+    errors = {}
+    for name, prediction in model.predict(batch.image).items():
         if prediction.keypoints is not None:
             error = torch.linalg.vector_norm(prediction.keypoints - batch.keypoints, dim=-1)
-            assert error.max() < 1, name
+            errors[name] = error.max().item()
         else:
             assert prediction.mask is not None
             assert ((prediction.mask > 0.5) == (batch.mask == 1)).float().mean() > 0.98
+    return errors
+
+
+@pytest.mark.parametrize("names", CASES, ids=lambda names: "+".join(names))
+def test_steps_lower_every_loss_and_four_people_are_memorised(
+    names: list[str], four_people: tuple[SyntheticDataModule, Batch]
+) -> None:
+    data, batch = four_people
+    heads = {name: HEADS[name]() for name in names}
+    backbone = SMPBackbone("FPN", "tu-resnet10t", options=NARROW)
+    model = PoseModule(backbone, heads, data.skeleton, data.input_size)
+    for name, error in memorise(model, batch, learning_rate=5e-3).items():
+        # A class of cells has no sub-pixel: where discs overlap, half a cell of 4 pixels and a bit.
+        assert error < (2.4 if name == "joints" else 1.0), name
+
+
+@pytest.mark.drill
+def test_joints_as_classes_are_exact_on_a_fine_grid() -> None:
+    model = PoseModule(
+        UNet(width=24, dropout=0.0), {"joints": SoftmaxJointHead()}, LSP14.to_dict(), (64, 64)
+    )
+    assert memorise(model, make_batch(4, (64, 64)), learning_rate=3e-3)["joints"] < 1

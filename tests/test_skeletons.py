@@ -63,6 +63,11 @@ def test_a_joint_that_is_not_there_is_refused(key: str, joint: int) -> None:
         Skeleton.from_dict(data)
 
 
+def test_a_limb_without_a_colour_is_refused() -> None:
+    with pytest.raises(InputError, match="one colour for each of 14 limbs, found 0"):
+        Skeleton.from_dict({**LSP14.to_dict(), "colours": []})
+
+
 def test_missing_and_unknown_keys_are_refused() -> None:
     data = LSP14.to_dict()
     with pytest.raises(InputError, match="extra"):

@@ -83,6 +83,8 @@ def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:
 def test_the_summary_prints_figures_folder_and_next_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best.ckpt").touch()
     summary = RunSummary(tmp_path / "run")
     trainer = validate(summary, [1, 2])
     summary.print()
