@@ -78,8 +78,8 @@ def test_two_processes_train_into_one_folder(run: Path) -> None:
     assert len(set(saved["person_id"].tolist())) == 33
 
 
-def test_predict_finds_the_joints_of_drawn_people(run: Path, tmp_path: Path) -> None:
-    people = SyntheticDataset("test", 4)
+def test_predict_says_of_plain_pictures_what_the_validation_said(run: Path, tmp_path: Path) -> None:
+    people = SyntheticDataset("val", 6)
     (tmp_path / "pictures").mkdir()
     boxes = {}
     for index in range(len(people)):
@@ -95,11 +95,15 @@ def test_predict_finds_the_joints_of_drawn_people(run: Path, tmp_path: Path) -> 
         "--boxes", "boxes.json", "--output", "out",
     )  # fmt: skip
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert len(found) == 4
-    errors, sizes = [], []
+    assert len(found) == 6
+    saved = np.load(run / "predictions.npz")
+    rows = {person: row for row, person in enumerate(saved["person_id"].tolist())}
+    differences = []
     for entry in found:
         sample = people[int(Path(entry["image"]).stem)]
+        validated = saved["heatmap/keypoints"][rows[sample.person_id]]
         keypoints = np.array(entry["keypoints"])[:, :2]
-        errors.append(np.linalg.norm(keypoints - sample.keypoints, axis=1))
-        sizes.append((sample.box[2:] - sample.box[:2]).max())
-    assert np.median(np.array(errors) / np.array(sizes)[:, None]) < 0.2
+        differences.append(np.linalg.norm(keypoints - validated, axis=1))
+    # In float32 here and perhaps in bfloat16 there, where one of two peaks may win by a hair.
+    assert np.median(differences) < 0.5
+    assert np.mean(np.array(differences) < 2) > 0.8
