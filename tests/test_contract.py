@@ -20,6 +20,7 @@ HEADS: dict[str, Callable[[], heads.Head]] = {
     "heatmap": heads.HeatmapHead,
     "heatmap_mse": lambda: heads.HeatmapHead(criterion="mse"),
     "mask": heads.MaskHead,
+    "mask_fine": lambda: heads.MaskHead(channels=4, max_stride=2),
     "softmax_joint": heads.SoftmaxJointHead,
 }
 

@@ -13,6 +13,7 @@ HEADS = {
     "heatmap_mse": lambda: HeatmapHead(criterion="mse"),
     "heatmap_zero": lambda: HeatmapHead(criterion="mse", unlabelled="zero"),
     "mask": MaskHead,
+    "mask_fine": lambda: MaskHead(channels=6, max_stride=2),
     "softmax_joint": SoftmaxJointHead,
 }
 SPATIAL = [name for name in HEADS if name != "regression"]
