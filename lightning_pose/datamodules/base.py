@@ -1,5 +1,6 @@
 """What every data module shares: loaders whose order and augmentation survive a restart."""
 
+import os
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -51,9 +52,9 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         num_workers: int = 2,
         input_size: tuple[int, int] = (128, 128),
         enlarge: float = 1.25,
-        rotation: float = 0.0,
-        scale: float = 0.0,
-        flip: float = 0.0,
+        rotation: float = 30.0,
+        scale: float = 0.25,
+        flip: float = 0.5,
         photometric: list[A.BasicTransform] | None = None,
         seed: int = 0,
     ) -> None:
@@ -186,6 +187,9 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         )
 
+    def _on_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
+
     def _consumed(self) -> int:
         """Batches trained on, counted by the trainer: workers have drawn some ahead of it."""
         sampler, trainer = self._sampler, self.trainer
@@ -213,7 +217,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             collate_fn=collate,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker if self._on_gpu() else _begin_modest_worker,
         )
 
 
@@ -244,6 +248,17 @@ class _Loader(DataLoader[Any]):
         """Nothing to load, see `state_dict`."""
 
 
-def _one_thread(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
     # Workers are the parallelism; threads of OpenCV in each of them would fight over the cores.
     cv2.setNumThreads(0)
+
+
+def _begin_modest_worker(worker: int) -> None:
+    """Leave the cores to the network, which is trained on the same ones.
+
+    Its threads wait for each other after every layer, so one that a worker has pushed aside holds
+    up all; a worker has the time that it needs while the network waits for a batch.
+    """
+    _begin_worker(worker)
+    if hasattr(os, "nice"):  # Not on Windows.
+        os.nice(19)

@@ -1,8 +1,7 @@
 """Leeds Sports Pose Extended as batches."""
 
 from pathlib import Path
-
-import albumentations as A
+from typing import Any
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datasets import LSPExtendedDataset
@@ -22,15 +21,7 @@ class LSPExtendedDataModule(PoseDataModule):
         train: First and last picture of the training split.
         val: First and last picture of the validation split.
         test: First and last picture of the test split.
-        batch_size: People in a batch, over all processes.
-        num_workers: Processes that load pictures; 0 loads in the training process.
-        input_size: Height and width of the network's input in pixels.
-        enlarge: How much larger than a person's box its crop is.
-        rotation: Largest turn of a training crop in degrees.
-        scale: Largest change of size of a training crop, see `PersonCrop`.
-        flip: Probability that a training crop is mirrored.
-        photometric: Albumentations transforms of training pictures.
-        seed: Seed of order and augmentation.
+        **settings: Batch size, crop and augmentation, see `PoseDataModule`.
     """
 
     def __init__(
@@ -39,28 +30,9 @@ class LSPExtendedDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 8500),
         val: tuple[int, int] = (8501, 9250),
         test: tuple[int, int] = (9251, 10000),
-        batch_size: int = 32,
-        num_workers: int = 2,
-        input_size: tuple[int, int] = (128, 128),
-        enlarge: float = 1.25,
-        rotation: float = 40.0,
-        scale: float = 0.3,
-        flip: float = 0.5,
-        photometric: list[A.BasicTransform] | None = None,
-        seed: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            LSP14,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            input_size=input_size,
-            enlarge=enlarge,
-            rotation=rotation,
-            scale=scale,
-            flip=flip,
-            photometric=photometric,
-            seed=seed,
-        )
+        super().__init__(LSP14, **settings)
         self.root = Path(root)
         self.train = train
         self.val = val

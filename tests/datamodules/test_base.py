@@ -1,3 +1,4 @@
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
 from lightning_pose.batch import Batch
-from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule
+from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule, base
 from lightning_pose.errors import InputError
 from lightning_pose.skeletons import Skeleton
 from tests.data.lspet import write_lspet
@@ -59,6 +60,21 @@ def test_workers_change_nothing(root: Path) -> None:
     for workers in (1, 2):
         batches = two_epochs(module(root, num_workers=workers))
         assert all(equal(a, b) for a, b in zip(alone, batches, strict=True))
+
+
+def niceness(_: object) -> int:
+    return os.nice(0)
+
+
+@pytest.mark.parametrize(("gpu", "more"), [(False, 19), (True, 0)])
+def test_workers_make_way_for_a_network_on_the_same_cores(
+    root: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, more: int
+) -> None:
+    monkeypatch.setattr(base, "collate", niceness)
+    monkeypatch.setattr(PoseDataModule, "_on_gpu", lambda _: gpu)
+    data = module(root, num_workers=1)
+    data.setup("fit")
+    assert set(data.train_dataloader()) == {min(os.nice(0) + more, 19)}
 
 
 def test_batch_size_does_not_change_a_persons_augmentation(root: Path) -> None:
