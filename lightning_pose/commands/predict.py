@@ -201,7 +201,11 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
     _make_folders(masks, overlays)
     console = Console(stderr=True)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+    labels = _labels(list(pictures))
     complaints: list[str] = []
+
+    def save_overlay(name: str, overlay: np.ndarray) -> None:
+        Image.fromarray(overlay).save(overlays / f"{labels[name]}.jpg", quality=92)
 
     def complain(sentence: str) -> None:
         complaints.append(sentence)
@@ -215,20 +219,21 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
             except InputError as error:
                 complain(str(error))
                 continue
-            if name not in boxes:
-                yield Person(image, image_id=name)
+            persons = [] if name in boxes else [Person(image, image_id=name)]
             left, top, right, bottom = picture_box(image.shape[:2])
             for box in boxes.get(name, []):
                 if box[0] < right and box[1] < bottom and box[2] > left and box[3] > top:
-                    yield Person(image, np.array(box, dtype=np.float32), name)
+                    persons.append(Person(image, np.array(box, dtype=np.float32), name))
                 else:
                     complain(
                         f"Expected boxes that touch {path}, of {image.shape[1]} x "
                         f"{image.shape[0]} pixels, found {json.dumps(box)}; correct it in "
                         f"{options.boxes}."
                     )
+            yield from persons
+            if not persons:
+                save_overlay(name, image)
 
-    labels = _labels(list(pictures))
     entries = []
     with progress:
         predictions = predict_people(model, people(), options.batch_size)
@@ -247,7 +252,7 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
                     overlay = draw_skeleton(overlay, found.keypoints, drawn, model.skeleton)
                 entries.append({**found.to_dict(), "mask": mask_name})
             assert overlay is not None, "a group has a member"
-            Image.fromarray(overlay).save(overlays / f"{labels[name]}.jpg", quality=92)
+            save_overlay(name, overlay)
     text = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)
     (output / "predictions.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
     return 1 if complaints else 0

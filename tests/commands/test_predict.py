@@ -103,6 +103,8 @@ def test_boxes_make_people(folder, tmp_path, asked):
         ("c.png", [-0.5, -0.5, 69.5, 89.5]),
     ]
     assert [entry["mask"] for entry in found] == ["a_0.png", "a_1.png", "c_0.png"]
+    # Nobody was asked for in b, which is shown as it is.
+    assert {path.name for path in (output / "overlays").iterdir()} == {"a.jpg", "b.jpg", "c.jpg"}
     for entry in found:
         assert entry["keypoints"][0][:2] == pytest.approx(POINT, abs=0.3)
     # The first person's crop ends within the picture; beyond it nothing is the person.
