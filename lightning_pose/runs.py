@@ -69,8 +69,9 @@ def config_of(checkpoint: str | Path) -> Path:
 def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Path:
     """Make the folder of a new run; two runs never get the same one.
 
-    Processes that Lightning starts for the same run (one for each further device) get the folder
-    that the first process made.
+    Of a run in several processes only the first makes it. The others get the same folder where
+    Lightning has started them; where torchrun or Slurm has, they get a path at which they write
+    nothing.
 
     Args:
         root: The folder of all experiments.
@@ -88,6 +89,10 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
     parent = Path(root) / experiment
     stem = name or time.strftime("%Y-%m-%d_%H-%M-%S")
     run = parent / stem
+    # Where Lightning looks for a process's number, before it has started any itself.
+    launched = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    if next((os.environ[name] for name in launched if name in os.environ), "0") != "0":
+        return run
     attempt = 1
     while True:
         try:

@@ -53,6 +53,20 @@ def test_a_process_for_another_device_gets_the_same_folder(
     assert runs.claim_run(tmp_path, "combined") == first
 
 
+def test_a_process_that_another_launcher_started_makes_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert runs.claim_run(tmp_path, "combined", "mine") == tmp_path / "combined" / "mine"
+    assert not any(tmp_path.iterdir())
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    runs.claim_run(tmp_path, "combined", "mine")
+    runs.release_run()
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    # The first process was quicker.
+    assert runs.claim_run(tmp_path, "combined", "mine") == tmp_path / "combined" / "mine"
+
+
 def test_the_config_beside_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Expected config"):
         runs.config_of(tmp_path / "best.ckpt")
