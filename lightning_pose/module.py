@@ -1,5 +1,6 @@
 """PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -231,11 +232,23 @@ class PoseModule(pl.LightningModule):
             self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimiser and, where there is one, the scheduler."""
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-        if self.lr_scheduler is None:
+        """Make the optimiser and, where there is one, the scheduler.
+
+        Raises:
+            InputError: One of them refuses its settings, or the schedule has no length.
+        """
+        try:
+            optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+            scheduler = None if self.lr_scheduler is None else self.lr_scheduler(optimizer)
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(
+                "Expected settings that the optimizer and the scheduler accept, found: "
+                f"{error}; correct model.optimizer or model.lr_scheduler."
+            ) from error
+        if scheduler is None:
             return optimizer
-        scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             scheduler.set_total_steps(_training_steps(self.trainer, self.lr_interval))
         config: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
@@ -348,14 +361,15 @@ def _main_head(heads: Mapping[str, Head], name: str | None) -> str:
 
 
 def _training_steps(trainer: pl.Trainer, interval: str) -> int:
-    if interval == "step":
-        return int(trainer.estimated_stepping_batches)
-    if trainer.max_epochs is None or trainer.max_epochs < 1:
+    epochs = trainer.max_epochs
+    steps = trainer.estimated_stepping_batches if interval == "step" else epochs
+    # Lightning's words for a training that only the clock ends are infinity, None and -1.
+    if steps is None or not 0 < steps < math.inf:
         raise InputError(
-            f"Expected trainer.max_epochs to set the length of the schedule, found "
-            f"{trainer.max_epochs}; set it, or set total_steps of the scheduler."
+            "Expected trainer.max_epochs to set the length of the schedule, found "
+            f"{epochs}; set it, or set total_steps of the scheduler."
         )
-    return trainer.max_epochs
+    return int(steps)
 
 
 def _not_finite(losses: Mapping[str, Tensor], step: int) -> str:

@@ -16,10 +16,18 @@ from lightning_pose.datasets import SyntheticDataset
 pytestmark = pytest.mark.drill
 
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
 def lightning(folder: Path, *words: str) -> str:
     """Run one command in a new process; return what it printed."""
+    return python("-m", "lightning_pose", *words, folder=folder)
+
+
+def python(*words: str, folder: Path) -> str:
+    """Run Python in a new process; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "lightning_pose", *words],
+        [sys.executable, *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -76,6 +84,33 @@ def test_two_processes_train_into_one_folder(run: Path) -> None:
     (new,) = set(run.parent.iterdir()) - before
     saved = np.load(new / "predictions.npz")
     assert len(set(saved["person_id"].tolist())) == 33
+
+
+def test_torchrun_trains_into_one_folder_too(run: Path) -> None:
+    folder = run.parents[2]
+    words = ["--trainer.max_epochs", "1", "--data.train_size", "128", "--data.val_size", "33"]
+    ddp = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    before = set(run.parent.iterdir())
+    command = ["torch.distributed.run", "--nproc_per_node", "2", "-m", "lightning_pose", "fit"]
+    python("-m", *command, "--config", "combined.yaml", *words, *ddp, folder=folder)
+    (new,) = set(run.parent.iterdir()) - before
+    assert (new / "best.ckpt").is_file()
+    assert len(set(np.load(new / "predictions.npz")["person_id"].tolist())) == 33
+
+
+@pytest.mark.parametrize(
+    ("words", "rates"),
+    [
+        (["training.py", "--batches", "7", "--repeats", "1"], r"(?:loop|fit).*?([\d.]+) +[\d.]+$"),
+        (["synthetic.py", "--count", "5", "--repeats", "1"], r"^([\d.]+)"),
+    ],
+)
+def test_the_benchmarks_print_rates(words: list[str], rates: str, tmp_path: Path) -> None:
+    name, *options = words
+    printed = python(str(BENCHMARKS / name), *options, folder=tmp_path)
+    found = re.findall(rates, printed, re.MULTILINE)
+    assert len(found) == (3 if name == "training.py" else 2), printed
+    assert all(float(rate) > 0 for rate in found)
 
 
 def test_predict_says_of_plain_pictures_what_the_validation_said(run: Path, tmp_path: Path) -> None:

@@ -245,6 +245,13 @@ def test_warm_up_begins_with_the_first_step() -> None:
 
 
 @pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_a_schedule_needs_an_end(interval: str) -> None:
+    module = model(lr_scheduler=WarmupCosine, lr_interval=interval)
+    with pytest.raises(InputError, match=r"max_epochs to set the length of the schedule, found -1"):
+        fit(module, steps=-1, max_epochs=-1, max_time={"seconds": 10})
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_the_scheduler_steps_at_its_interval(interval: str) -> None:
     module = model(
         optimizer=partial(torch.optim.SGD, lr=1.0),

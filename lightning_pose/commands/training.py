@@ -1,6 +1,7 @@
 """`lightning fit`, `validate` and `test`: LightningCLI, run folders and checked checkpoints."""
 
 import importlib.util
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,11 @@ class PoseCLI(LightningCLI):
         """Parse the words that were given, whatever this process was started with."""
         assert isinstance(args, list), "PoseCLI passes words"
         self.config = parser.parse_args(args)
+        seed = self.config[self.config.subcommand].seed_everything
+        if not 0 <= seed < 2**32:
+            raise InputError(
+                f"Expected seed_everything from 0 to {2**32 - 1}, found {seed}; correct it."
+            )
 
     @property
     def settings(self) -> Namespace:
@@ -134,8 +140,8 @@ class PoseCLI(LightningCLI):
         except (ValueError, TypeError, MisconfigurationException) as error:
             raise _refusal(error) from error
         finally:
-            failed = not hasattr(self, "trainer")
-            if failed and self.subcommand == "fit" and not any(self.run_folder.iterdir()):
+            failed = not hasattr(self, "trainer") and self.subcommand == "fit"
+            if failed and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
                 self.run_folder.rmdir()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -160,13 +166,17 @@ class PoseCLI(LightningCLI):
         return own + [logger for logger in _as_list(chosen) if isinstance(logger, Logger)]
 
     def _callbacks(self, loggers: list[Logger]) -> list[Callback]:
-        best = ModelCheckpoint(
-            self.run_folder, "best", "val/main", mode="max", save_last=True,
-            enable_version_counter=False, auto_insert_metric_name=False,
-        )  # fmt: skip
+        # With save_last, Lightning leaves out a validation that is not the best.
+        last, best = (
+            ModelCheckpoint(
+                self.run_folder, name, monitor, mode="max", enable_version_counter=False
+            )
+            for name, monitor in (("last", "step"), ("best", "val/main"))
+        )
         self.summary = RunSummary(self.run_folder)
         callbacks: list[Callback] = [
             best,
+            last,
             SavePredictions(self.run_folder / "predictions.npz"),
             ContactSheet(self.run_folder / "pictures"),
             self.summary,
@@ -221,10 +231,17 @@ def main(command: str, argv: Sequence[str]) -> None:
         # A checkpoint is scored, or trained on in a new folder, without the old one's bookkeeping.
         "Be aware that when using `ckpt_path`, callbacks",
         "The dirpath has changed from",
+        # What Lightning says of its own inside.
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+        "Precision .* is not supported by the model summary",
         # Frozen layers of a pretrained encoder.
         r"Found \d+ module\(s\) in eval mode",
     ):
         warnings.filterwarnings("ignore", message)
+    # An advertisement, printed at the start of every run.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "litlogger" not in record.getMessage()
+    )
     try:
         PoseCLI([command, *words], experiment)
     except ArgumentError as error:
@@ -239,6 +256,12 @@ def _resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
     for word in argv:
         if takes_name or word.startswith("--config="):
             path = runs.find_config(word.removeprefix("--config="))
+            try:
+                path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"Expected {path} to be text in UTF-8, found other bytes; save it as UTF-8."
+                ) from error
             configs.append(path)
             words.append(str(path) if takes_name else f"--config={path}")
         else:

@@ -199,6 +199,9 @@ def test_fit_resumes_into_a_new_folder(here: Path) -> None:
     words = ["--config", "tiny.yaml", "--run", "longer", "--trainer.max_epochs", "3"]
     assert main(["fit", *words, "--ckpt_path", str(here / "last.ckpt")]) == 0
     steps = [int(row["step"]) for row in rows(here.parent / "longer" / "metrics.csv")]
+    # last.ckpt is that of the last validation, also where an earlier one was better.
+    assert torch.load(here / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert torch.load(here / "best.ckpt", weights_only=True)["global_step"] == 2
     assert min(steps) >= 4
     assert max(steps) == 5
 
@@ -273,12 +276,18 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
         (["--config", "tiny.yaml", "--data.input_size", "[-5,64]", "--run", "gone"], "input_size"),
         (["--config", "tiny.yaml", "--trainer.accelerator", "gpu", "--run", "gone"], "gpu"),
         (["--config", "tiny.yaml", "--trainer.default_root_dir", "tiny.yaml"], "tiny.yaml"),
+        (["--config", "tiny.yaml", "--trainer.devices", "0", "--run", "gone"], "devices"),
+        (["--config", "tiny.yaml", "--seed_everything", "-1", "--run", "gone"], "found -1"),
+        (["--config", "tiny.yaml", "--data.rotatoin", "3", "--run", "gone"], "rotatoin"),
+        (["--config", "tiny.yaml", "--model.optimizer.lr", "-1"], "Invalid learning rate: -1"),
+        (["--config", "latin.yaml"], "text in UTF-8"),
     ],
 )
 @pytest.mark.usefixtures("here")
 def test_bad_words_get_one_sentence(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("latin.yaml").write_bytes("# größer\n".encode("latin-1"))
     if "tyni.yaml" in words:
         Path("configs").mkdir(exist_ok=True)
         shutil.copy("tiny.yaml", "configs/tiny.yaml")
