@@ -35,8 +35,8 @@ FORMAT = 1
 SPEC_KEY = "lightning_pose"
 """The checkpoint's entry that holds {"format": int, "model": {...}}."""
 
-TRUSTED = ("lightning_pose", "torch")
-"""Packages whose classes a spec may name; the caller can name more.
+TRUSTED = ("lightning_pose", "torch.nn")
+"""Packages, with what is below them, whose classes a spec may name; the caller can name more.
 
 Encoders and decoders of timm and smp are named inside `SMPBackbone`. Their own classes are not
 here, since a constructor of theirs can download what its arguments say.
@@ -79,8 +79,10 @@ def describe(part: nn.Module) -> dict[str, Any]:
 
 
 def _plain(value: Any, where: str) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, float):
+        return float(value)  # NumPy's is one too, but `weights_only` would refuse the file.
     if isinstance(value, nn.Module):
         return describe(value)
     if isinstance(value, list | tuple):
@@ -98,10 +100,10 @@ def check_class_path(class_path: str, trusted: Sequence[str] = TRUSTED) -> None:
 
     Args:
         class_path: A dotted path such as "lightning_pose.heads.mask.MaskHead".
-        trusted: The top-level packages that may be imported.
+        trusted: The packages that may be imported, with what is below them.
 
     Raises:
-        InputError: The path's first name is none of them.
+        InputError: The path is below none of them.
 
     Example:
         >>> check_class_path("os.system")
@@ -109,7 +111,7 @@ def check_class_path(class_path: str, trusted: Sequence[str] = TRUSTED) -> None:
         ...
         lightning_pose.errors.InputError: Expected a class from one of lightning_pose, ...
     """
-    if class_path.split(".")[0] not in trusted or "." not in class_path:
+    if not class_path.startswith(tuple(f"{package}." for package in trusted)):
         raise InputError(
             f"Expected a class from one of {', '.join(trusted)}, found {class_path!r}; only if you "
             "trust that code, name its package to allow it."
@@ -187,7 +189,7 @@ def rebuild(spec: dict[str, Any], kind: type[nn.Module]) -> Any:
     except InputError:
         raise
     # What constructors say of arguments that are not theirs, or of the wrong type.
-    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"Expected arguments that {class_name} takes, found {sorted(arguments)} ({error}); "
             "install the version of the package that wrote the checkpoint."
@@ -211,7 +213,7 @@ def read(
 
     Args:
         path: The file.
-        allow: Top-level packages to trust beside `TRUSTED`.
+        allow: Packages to trust beside `TRUSTED`.
         map_location: Where the tensors go.
 
     Returns:

@@ -118,5 +118,4 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
 
 def release_run() -> None:
     """Forget the folder of the run that has ended, so that this process can start another."""
-    if "LOCAL_RANK" not in os.environ:
-        os.environ.pop(_RUN_VARIABLE, None)
+    os.environ.pop(_RUN_VARIABLE, None)

@@ -1,6 +1,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -54,6 +55,13 @@ def test_a_checkpoint_alone_predicts_the_same(tmp_path: Path) -> None:
     assert not loaded.training
     assert loaded.spec() == model.spec()
     assert same_predictions(model, loaded, (48, 64))
+
+
+def test_a_number_of_numpy_becomes_a_plain_one(tmp_path: Path) -> None:
+    model = small_model()
+    model.weighting.weights["mask"] = np.float64(0.25)
+    loaded = PoseModule.load_from_checkpoint(write(tmp_path / "model.ckpt", model))
+    assert loaded.weighting.weights == {"mask": 0.25}
 
 
 def test_the_spec_is_plain_data_and_complete() -> None:

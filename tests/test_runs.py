@@ -53,6 +53,15 @@ def test_a_process_for_another_device_gets_the_same_folder(
     assert runs.claim_run(tmp_path, "combined") == first
 
 
+def test_the_next_run_of_a_process_with_many_devices_gets_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs.claim_run(tmp_path, "combined", "first")
+    monkeypatch.setenv("LOCAL_RANK", "0")  # Lightning sets it when it starts the others.
+    runs.release_run()
+    assert runs.claim_run(tmp_path, "combined", "second") != first
+
+
 def test_a_process_that_another_launcher_started_makes_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

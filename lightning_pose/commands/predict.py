@@ -235,24 +235,28 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
                 save_overlay(name, image)
 
     entries = []
-    with progress:
-        predictions = predict_people(model, people(), options.batch_size)
-        for name, group in groupby(predictions, key=lambda found: found.person.image_id):
-            overlay = None
-            for index, found in enumerate(group):
-                overlay = found.person.image if overlay is None else overlay
-                mask_name = None
-                if found.mask is not None:
-                    mask_name = f"{labels[name]}_{index}.png"
-                    person = found.mask > 0.5
-                    Image.fromarray(person.astype(np.uint8) * 255).save(masks / mask_name)
-                    overlay = draw_mask(overlay, person)
-                if found.keypoints is not None:
-                    drawn = np.ones(len(found.keypoints), dtype=np.bool_)
-                    overlay = draw_skeleton(overlay, found.keypoints, drawn, model.skeleton)
-                entries.append({**found.to_dict(), "mask": mask_name})
-            assert overlay is not None, "a group has a member"
-            save_overlay(name, overlay)
-    text = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries)
-    (output / "predictions.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+    try:
+        with progress:
+            predictions = predict_people(model, people(), options.batch_size)
+            for name, group in groupby(predictions, key=lambda found: found.person.image_id):
+                overlay = None
+                for index, found in enumerate(group):
+                    overlay = found.person.image if overlay is None else overlay
+                    mask_name = None
+                    if found.mask is not None:
+                        mask_name = f"{labels[name]}_{index}.png"
+                        person = found.mask > 0.5
+                        Image.fromarray(person.astype(np.uint8) * 255).save(masks / mask_name)
+                        overlay = draw_mask(overlay, person)
+                    if found.keypoints is not None:
+                        drawn = np.ones(len(found.keypoints), dtype=np.bool_)
+                        overlay = draw_skeleton(overlay, found.keypoints, drawn, model.skeleton)
+                    entries.append({**found.to_dict(), "mask": mask_name})
+                assert overlay is not None, "a group has a member"
+                save_overlay(name, overlay)
+    finally:  # Whatever stops it, what has been found is kept.
+        text = ",\n".join(
+            json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries
+        )
+        (output / "predictions.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
     return 1 if complaints else 0

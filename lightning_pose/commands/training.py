@@ -1,15 +1,14 @@
 """`lightning fit`, `validate` and `test`: LightningCLI, run folders and checked checkpoints."""
 
-import importlib.util
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
@@ -26,15 +25,13 @@ import lightning_pose.schedules
 import lightning_pose.weightings  # noqa: F401
 from lightning_pose import checkpoint, runs
 from lightning_pose.callbacks import ContactSheet, RunSummary, SavePredictions, log_config
+from lightning_pose.commands.configs import TRUSTED, distrust, option, resolve_configs
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import InputError
 from lightning_pose.module import PoseModule
 from lightning_pose.precision import AutoPrecision
 
 __all__ = ["PoseCLI", "main"]
-
-# Packages whose classes a config that was found beside a checkpoint may name unasked.
-_TRUSTED_IN_CONFIGS = (*checkpoint.TRUSTED, "pytorch_lightning", "albumentations")
 
 
 class PoseCLI(LightningCLI):
@@ -210,8 +207,15 @@ def main(command: str, argv: Sequence[str]) -> None:
     Raises:
         InputError: A config, a key, a value, a dataset or a checkpoint cannot be used.
     """
-    words, configs = _resolve_configs(argv)
-    checkpoint_path = _option(words, "--ckpt_path")
+    words, configs = resolve_configs(argv)
+    set_parsing_settings(
+        # No commands, pickles and the like in any config, nor files from elsewhere, nor classes
+        # where a value is wanted.
+        import_path_denylist=[],
+        config_read_mode_fsspec_enabled=False,
+        instantiate_subclass_spec_in_any=False,
+    )
+    checkpoint_path = option(words, "--ckpt_path")
     if command != "fit" and checkpoint_path is None and not {"-h", "--help"} & set(words):
         raise InputError(
             f"Expected --ckpt_path for `lightning {command}`, found none; name RUN/best.ckpt."
@@ -220,7 +224,7 @@ def main(command: str, argv: Sequence[str]) -> None:
         # Before the config is even looked at: a hostile file must not get that far.
         checkpoint.read(checkpoint_path)
         found = runs.config_of(checkpoint_path)
-        _check_config(found)
+        distrust()
         configs = [found]
         words = ["--config", str(found), *words]
     experiment = configs[0].stem if configs else "unnamed"
@@ -248,70 +252,6 @@ def main(command: str, argv: Sequence[str]) -> None:
         raise InputError(_explain(error)) from error
     finally:
         runs.release_run()
-
-
-def _resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
-    words, configs = [], []
-    takes_name = False
-    for word in argv:
-        if takes_name or word.startswith("--config="):
-            path = runs.find_config(word.removeprefix("--config="))
-            try:
-                path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"Expected {path} to be text in UTF-8, found other bytes; save it as UTF-8."
-                ) from error
-            configs.append(path)
-            words.append(str(path) if takes_name else f"--config={path}")
-        else:
-            words.append(word)
-        takes_name = word in ("-c", "--config") and not takes_name
-    return words, configs
-
-
-def _option(words: Sequence[str], name: str) -> str | None:
-    value = None
-    for index, word in enumerate(words):
-        if word == name and index + 1 < len(words):
-            value = words[index + 1]
-        elif word.startswith(f"{name}="):
-            value = word.removeprefix(f"{name}=")
-    return value
-
-
-def _check_config(path: Path) -> None:
-    """Refuse a config that nobody named, if it names code or files: it may come from a stranger.
-
-    Any text may become a class that jsonargparse imports, or a further config that it reads.
-    """
-    for key, text in _texts(yaml.safe_load(path.read_text(encoding="utf-8"))):
-        root = text.split(".")[0]
-        names_code = "." in text and root.isidentifier() and root not in _TRUSTED_IN_CONFIGS
-        if names_code and importlib.util.find_spec(root) is not None:
-            raise InputError(
-                f"Expected {path} to name only classes of {', '.join(_TRUSTED_IN_CONFIGS)}, found "
-                f"{text!r}; only if you trust that code, name the file with --config."
-            )
-        files = [Path(text), path.parent / text]
-        if key not in ("pretrained", "ckpt_path") and any(file.is_file() for file in files):
-            raise InputError(
-                f"Expected {path} to be whole, found that it names the file {text!r}; only if you "
-                "trust both, name the config with --config."
-            )
-
-
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a config, values and keys alike, with the key that it stands under."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _texts(name)
-            yield from _texts(item, str(name))
-    elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _texts(item, key)
-    elif isinstance(value, str):
-        yield key, value.strip()
 
 
 def _packages(settings: Namespace) -> list[str]:
@@ -344,6 +284,17 @@ def _explain(error: ArgumentError) -> str:
     detail = " ".join(str(error).split())
     key = re.search(r'(?:Parser key|Validation failed: Key) "?([\w.]+)', detail)
     where = key[1].strip("'\".") if key else "a key"
+    if denied := re.search(r"Importing '([\w.]+)' is not allowed, denied by the '(.+?)'", detail):
+        if denied[2] != "*":
+            return (
+                f"Expected a class that a config may name, found {denied[1]!r}, which could run "
+                "anything; remove it."
+            )
+        return (
+            f"Expected the config beside the checkpoint to name only classes of "
+            f"{', '.join(TRUSTED)}, found {denied[1]!r}; only if you trust that code, name the "
+            "config with --config."
+        )
     if unknown := re.search(r"Expected a dot import path string: (\w+)", detail):
         return (
             f"Expected class_path under {where} to name a class of ours, or to be a full path such "

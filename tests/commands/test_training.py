@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pytorch_lightning import Callback, Trainer
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_pose.cli import main
+from lightning_pose.commands.training import PoseCLI
+from lightning_pose.datamodules import LSPExtendedDataModule
+from lightning_pose.geometry import apply_affine, invert_affine
+from lightning_pose.metrics import dice_per_person
 from lightning_pose.module import PoseModule
 from tests.data.lspet import write_lspet
 from tests.test_checkpoint import hostile_checkpoints, trap  # noqa: F401  # a fixture
@@ -43,9 +49,9 @@ trainer: {max_epochs: 2, accelerator: cpu, enable_progress_bar: false, log_every
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, a config, and one finished run."""
-    folder = tmp_path_factory.mktemp("workplace")
+    folder = tmp_path_factory.mktemp("project")
     write_lspet(folder / "lspet", count=12)
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
@@ -55,9 +61,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(workplace)
-    return workplace / "checkpoints" / "tiny" / "first"
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(project)
+    return project / "checkpoints" / "tiny" / "first"
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -85,7 +91,12 @@ def test_a_run_is_a_folder_with_everything(here: Path) -> None:
     assert any(name.startswith("events.out.tfevents") for name in names)
     sheets = sorted((here / "pictures").iterdir())
     assert len(sheets) == 2
-    assert cv2.imread(str(sheets[0])).std() > 10
+    shown = EventAccumulator(str(here)).Reload()
+    assert [event.step for event in shown.Images("val/predictions")] == [2, 4]
+    picture = cv2.imdecode(
+        np.frombuffer(shown.Images("val/predictions")[0].encoded_image_string, np.uint8), 1
+    )
+    assert (picture == cv2.imread(str(sheets[0]))).all()
 
 
 def test_metrics_csv_has_every_head(here: Path) -> None:
@@ -142,10 +153,17 @@ def test_test_runs_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_checkpoint_alone_predicts_what_the_run_predicted(here: Path, tmp_path: Path) -> None:
-    alone = shutil.copy(here / "best.ckpt", tmp_path)
-    model = PoseModule.load_from_checkpoint(alone)
-    assert model.skeleton.num_joints == 14
-    assert model.predict(torch.zeros(1, 3, 32, 32))["mask"].mask.shape == (1, 32, 32)
+    saved = np.load(here / "predictions.npz")
+    data = LSPExtendedDataModule("lspet", val=(9, 12), input_size=(32, 32), num_workers=0)
+    (batch,) = data.val_dataloader()
+    model = PoseModule.load_from_checkpoint(shutil.copy(here / "best.ckpt", tmp_path))
+    predictions = model.predict(batch.image)
+    found = apply_affine(invert_affine(batch.crop), predictions["coordinates"].keypoints)
+    error = np.abs(found.numpy() - saved["coordinates/keypoints"]).max(axis=(1, 2))
+    # In float32 here, and perhaps in bfloat16 while it trained.
+    assert (error * saved["crop_scale"] < 0.5).all()
+    dice = dice_per_person(predictions["mask"].mask, batch.mask)
+    np.testing.assert_allclose(dice, saved["mask/dice"], atol=0.05)
 
 
 def test_the_command_and_python_write_the_same_spec(here: Path) -> None:
@@ -237,6 +255,9 @@ HOSTILE_SPELLINGS = [
     "callbacks: [hostile_trap.Evil]",
     "callbacks: {hostile_trap.Evil: 1}",
     "callbacks: other.yaml",
+    'callbacks: "{class_path: hostile_trap.Evil}"',
+    "callbacks: |\n    class_path: hostile_trap.Evil",
+    "callbacks: {class_path: lightning_pose.runs.os.system}",
 ]
 
 
@@ -255,7 +276,7 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
     assert hostile != text
     (tmp_path / "config.yaml").write_text(hostile)
     sentence = refused(capsys, "validate", "--ckpt_path", str(tmp_path / "best.ckpt"))
-    assert "only if you trust" in sentence
+    assert "only if you trust" in sentence or "found 'posix.system'" in sentence
     assert not trap.exists()
 
 
@@ -281,6 +302,10 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
         (["--config", "tiny.yaml", "--data.rotatoin", "3", "--run", "gone"], "rotatoin"),
         (["--config", "tiny.yaml", "--model.optimizer.lr", "-1"], "Invalid learning rate: -1"),
         (["--config", "latin.yaml"], "text in UTF-8"),
+        (["--config", "tiny.yaml", "--model.mean", "[0.5]", "--run", "gone"], "three channels"),
+        (["--config", "tiny.yaml", "--model.std", "[1,0,1]", "--run", "gone"], "std above 0"),
+        (["--config", "tiny.yaml", "--trainer.precision", "bf16-true"], "found bf16-true"),
+        (["--config", "tiny.yaml", "--trainer.callbacks", "os.system"], "could run anything"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -341,6 +366,24 @@ def test_a_nan_stops_the_run_and_keeps_its_checkpoint(
     assert "NaN or infinity in mask" in refused(capsys, *words)
     model = PoseModule.load_from_checkpoint(here.parent / "sick" / "last.ckpt")
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_weights_that_broke_in_the_last_step_replace_no_checkpoint(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Break(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+            if trainer.global_step == 4:
+                with torch.no_grad():
+                    next(trainer.model.backbone.parameters()).fill_(torch.nan)
+
+    usual = PoseCLI._callbacks
+    monkeypatch.setattr(PoseCLI, "_callbacks", lambda *given: [*usual(*given), Break()])
+    words = ["fit", "--config", "tiny.yaml", "--run", "broken"]
+    assert "NaN or infinity in" in refused(capsys, *words)
+    for name in ("best", "last"):
+        model = PoseModule.load_from_checkpoint(here.parent / "broken" / f"{name}.ckpt")
+        assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 def test_the_seed_reaches_the_data(here: Path) -> None:
