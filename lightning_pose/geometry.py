@@ -158,8 +158,10 @@ def invert_affine(matrix: Float[Tensor, "B 2 3"]) -> Float[Tensor, "B 2 3"]:
                  [ 0.0000,  0.5000,  0.0000]]])
     """
     # Written out, because torch.linalg.inv knows no half precision and is slow for tiny matrices;
-    # in float64, so that a crop far from the origin keeps its sub-pixel digits.
-    (a, b, tx), (c, d, ty) = (row.unbind(-1) for row in matrix.double().unbind(-2))
+    # in float64, so that a crop far from the origin keeps its sub-pixel digits. Apple's GPUs have
+    # none.
+    exact = torch.float32 if matrix.device.type == "mps" else torch.float64
+    (a, b, tx), (c, d, ty) = (row.unbind(-1) for row in matrix.to(exact).unbind(-2))
     determinant = a * d - b * c
     first = torch.stack((d, -b, b * ty - d * tx), dim=-1)
     second = torch.stack((-c, a, c * tx - a * ty), dim=-1)

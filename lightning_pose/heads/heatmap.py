@@ -49,7 +49,7 @@ class HeatmapHead(Head):
         decoding: How points are read out of maps, see `lightning_pose.codecs`.
 
     Raises:
-        InputError: `sigma` is not positive, a choice is not known, or "zero" is combined with
+        InputError: `sigma` is less than 0.1, a choice is not known, or "zero" is combined with
             "cross_entropy".
     """
 
@@ -63,9 +63,11 @@ class HeatmapHead(Head):
         decoding: Decoding = "dark",
     ) -> None:
         super().__init__()
-        if not 0 < sigma < math.inf:
+        # Of a narrower Gaussian a cell's corner sees nothing.
+        if not 0.1 <= sigma < math.inf:
             raise InputError(
-                f"Expected HeatmapHead.sigma above 0, found {sigma}; give it in cells of the map."
+                f"Expected HeatmapHead.sigma of 0.1 cells of the map or more, found {sigma}; 1 to "
+                "3 is usual."
             )
         for name, value, choices in (
             ("criterion", criterion, get_args(Criterion)),

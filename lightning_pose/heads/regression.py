@@ -62,7 +62,10 @@ class RegressionHead(Head):
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B K 2"]:
-        coordinates: Tensor = self.layers(features.deep)
+        regions = self.layers[:-1](features.deep)
+        # In single precision: bfloat16 goes in steps of a quarter pixel near the edge of 128.
+        with torch.autocast(regions.device.type, enabled=False):
+            coordinates: Tensor = self.layers[-1](regions.float())
         return coordinates.view(-1, self.num_joints, 2)
 
     @override

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_pose.batch import Target
-from lightning_pose.geometry import flip_points
+from lightning_pose.geometry import (
+    apply_affine,
+    crop_matrix,
+    crop_scale,
+    flip_points,
+    invert_affine,
+)
 from lightning_pose.heads import HeatmapHead, MaskHead, SoftmaxJointHead
 from lightning_pose.skeletons import LSP14
 from tests.heads.labels import HEADS, SPATIAL, build, make_features, make_labels, perfect_output
@@ -31,7 +38,8 @@ def test_shapes_types_and_gradients(name, dtype, size, stride):
         output = head(make_features(size, 3, stride))
         loss = loss_of(head, output, batch)
         prediction = head.decode(output.detach(), size)
-    assert output.dtype == dtype
+    # Coordinates have no digits to spare.
+    assert output.dtype == (torch.float32 if name == "regression" else dtype)
     assert loss.dtype == torch.float32
     assert loss.shape == ()
     loss.backward()
@@ -203,15 +211,31 @@ KEYPOINTS = [name for name, head in HEADS.items() if head().predicts == "keypoin
     overhang=st.integers(0, 1),
     seed=st.integers(0, 10**6),
 )
-def test_a_perfect_output_decodes_to_the_points(name, stride, grid, overhang, seed):
+def test_a_perfect_output_decodes_to_the_source_points(name, stride, grid, overhang, seed):
     size = (grid[0] * stride - overhang, grid[1] * stride - overhang)
     head, batch = build(HEADS[name](), size, stride), make_labels(size, count=2, seed=seed)
+    chance = np.random.default_rng(seed)
+    crops = [
+        crop_matrix(
+            np.array([20, 30, 120, 180], dtype=np.float32),
+            size,
+            rotation=chance.uniform(-180, 180),
+            scale=chance.uniform(0.6, 1.6),
+            flip=flip,
+        )
+        for flip in (False, True)
+    ]
+    batch.crop = torch.from_numpy(np.stack(crops))
+    batch.source_keypoints = apply_affine(invert_affine(batch.crop), batch.keypoints)
     if isinstance(head, SoftmaxJointHead):
         # One joint a person: joints that share cells are tested with the codec.
         batch.visibility[:, 1:] = 0
     shape = head(make_features(size, 2, stride)).shape
     prediction = head.decode(perfect_output(head, batch, shape), size)
-    error = (prediction.keypoints - batch.keypoints).abs().amax(dim=-1) / stride
+    found = apply_affine(invert_affine(batch.crop), prediction.keypoints)
+    # A cell of the map, as long as it is in the source picture.
+    cell = stride / crop_scale(batch.crop)[:, None]
+    error = (found - batch.source_keypoints).norm(dim=-1) / (2**0.5 * cell)
     bound = 1e-4 if name == "regression" else 0.5 + 1e-4
     assert (error[batch.labelled] <= bound).all()
     assert (prediction.scores[batch.labelled] > 0.5).all()

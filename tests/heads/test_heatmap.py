@@ -92,8 +92,8 @@ def test_scores_tell_a_sharp_map_from_a_flat_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sigma": 0.0}, "sigma above 0, found 0.0"),
-        ({"sigma": math.nan}, "sigma above 0, found nan"),
+        ({"sigma": 0.0}, "sigma of 0.1 cells of the map or more, found 0.0"),
+        ({"sigma": math.nan}, "sigma of 0.1 cells of the map or more, found nan"),
         ({"unlabelled": "zero"}, "found 'cross_entropy'"),
     ],
 )
