@@ -1,5 +1,6 @@
 """A picture of predictions after every validation, in the run's folder and in the loggers."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from lightning_pose.batch import Batch, Prediction
 from lightning_pose.callbacks.loggers import log_picture
 from lightning_pose.errors import InputError
+from lightning_pose.metrics import dice_per_person, joint_errors
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.visualization import Tile, contact_sheet
 
@@ -20,6 +22,9 @@ __all__ = ["ContactSheet"]
 
 class ContactSheet(Callback):
     """Draws the first people of every validation: the truth, and beside it each head's prediction.
+
+    Above a prediction stands how good it is for this person: the Dice of a mask, or the median
+    distance of the joints from the truth in pixels of the crop.
 
     Args:
         folder: Where the PNGs go, one a validation, named by epoch and optimiser step.
@@ -85,12 +90,19 @@ def _tiles(
             mask=(batch.mask[person] == 1).cpu().numpy(),
         )
     ]
+    true_mask = batch.mask.where(batch.valid, -1)[[person]]
+    truth = batch.keypoints[[person]], batch.labelled[[person]]
     for name, prediction in predictions.items():
         tile = Tile(picture, name)
         if prediction.mask is not None:
             tile.mask = (prediction.mask[person] > 0.5).cpu().numpy()
+            dice = float(dice_per_person(prediction.mask[[person]], true_mask))
+            tile.caption += "" if math.isnan(dice) else f"  {dice:.2f}"
         if prediction.keypoints is not None:
-            tile.keypoints = prediction.keypoints[person].float().cpu().numpy()
+            keypoints = prediction.keypoints[[person]].float()
+            tile.keypoints = keypoints[0].cpu().numpy()
             tile.drawn = np.ones(skeleton.num_joints, dtype=np.bool_)
+            error = float(joint_errors(keypoints, *truth).nanmedian())
+            tile.caption += "" if math.isnan(error) else f"  {error:.1f} px"
         tiles.append(tile)
     return tiles

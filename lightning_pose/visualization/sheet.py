@@ -74,7 +74,7 @@ def contact_sheet(
         left, top = _GAP, _GAP + index * step
         for picture, tile in zip(row, tiles, strict=True):
             caption = tile.caption
-            while pen.textlength(caption, font) > picture.shape[1]:
+            while caption.strip("…") and pen.textlength(caption, font) > picture.shape[1]:
                 caption = caption.rstrip("…")[:-1] + "…"
             pen.text((left + 1, top), caption, _INK, font)
             sheet.paste(Image.fromarray(picture), (left, top + _CAPTION))

@@ -1,21 +1,31 @@
 """What the callbacks write; the whole command is tested in tests/commands/test_training.py."""
 
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import WandbLogger
 from torch.utils.data import DataLoader
 
 from lightning_pose.backbones import UNet
 from lightning_pose.batch import collate
-from lightning_pose.callbacks import ContactSheet, RunSummary, SavePredictions
+from lightning_pose.callbacks import (
+    ContactSheet,
+    RunSummary,
+    SavePredictions,
+    log_config,
+    log_picture,
+)
 from lightning_pose.errors import InputError
+from lightning_pose.geometry import transform_points
 from lightning_pose.heads import MaskHead, RegressionHead
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
+from lightning_pose.visualization import Tile
 from tests.batches import make_example
 
 SIZE = (64, 64)
@@ -71,8 +81,48 @@ def test_a_sheet_shows_the_people_that_it_was_asked_for(tmp_path: Path) -> None:
         sheets.append(cv2.imread(str(path)))
     assert sheets[0].shape[1] == sheets[1].shape[1]
     assert sheets[1].shape[0] > 2 * sheets[0].shape[0]
-    # The truth and the mask head's answer are drawn over the same picture, and differ.
-    assert sheets[0].std() > 10
+
+
+def test_the_w_and_b_logger_gets_the_picture_and_the_config() -> None:
+    logger = MagicMock(spec=WandbLogger)
+    picture = np.zeros((4, 6, 3), dtype=np.uint8)
+    log_picture([logger], "val/predictions", picture, step=7)
+    logger.log_image.assert_called_once_with(key="val/predictions", images=[picture], step=7)
+    log_config([logger], {"seed_everything": 0})
+    logger.log_hyperparams.assert_called_once_with({"seed_everything": 0})
+
+
+def test_a_sheet_shows_truth_and_predictions_and_says_how_good_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[list[Tile]] = []
+
+    def keep(shown: list[list[Tile]], _: object) -> np.ndarray:
+        rows.extend(shown)
+        return np.zeros((8, 8, 3), dtype=np.uint8)
+
+    monkeypatch.setattr("lightning_pose.callbacks.contact_sheet.contact_sheet", keep)
+    validate(ContactSheet(tmp_path), [1])
+    validate(SavePredictions(tmp_path / "p.npz"), [1])
+    saved = np.load(tmp_path / "p.npz")
+    errors = np.sort(saved["coordinates/errors"][0] * saved["crop_scale"][0])
+    middle = errors[(np.isfinite(errors).sum() - 1) // 2]
+    assert [tile.caption for tile in rows[0]] == [
+        "truth",
+        f"coordinates  {middle:.1f} px",
+        f"mask  {saved['mask/dice'][0]:.2f}",
+    ]
+    truth, coordinates, mask = rows[0]
+    example = make_example(1, SIZE)
+    np.testing.assert_array_equal(truth.keypoints, example.keypoints)
+    np.testing.assert_array_equal(truth.mask, example.mask == 1)
+    for tile in rows[0]:
+        np.testing.assert_array_equal(tile.image, example.image)
+    found = transform_points(example.crop, saved["coordinates/keypoints"][0])
+    np.testing.assert_allclose(coordinates.keypoints, found, atol=1e-2)
+    assert mask.keypoints is None
+    overlap = 2 * (mask.mask & truth.mask).sum() / (mask.mask.sum() + truth.mask.sum())
+    assert overlap == pytest.approx(saved["mask/dice"][0], abs=1e-5)
 
 
 def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:

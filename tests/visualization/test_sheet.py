@@ -66,6 +66,11 @@ def test_a_caption_is_written_above_its_tile_and_cut_where_it_is_too_long():
     assert (short != long).any()
 
 
+def test_a_tile_narrower_than_its_caption_keeps_the_picture():
+    sheet = contact_sheet([[Tile(picture(256, 5), "heatmap")]], LSP14)
+    assert sheet.shape[1] == 5 + 2 * GAP
+
+
 def test_without_a_tile_there_is_no_sheet():
     for rows in ([], [[]]):
         with pytest.raises(ValueError, match="at least one tile"):
