@@ -1,4 +1,4 @@
-"""How fast `fit` is beside a bare loop, for the parts of combined.yaml.
+"""How fast `fit` is on the processor beside a bare loop, for the parts of combined.yaml.
 
     python benchmarks/training.py [--root FOLDER_OF_LSPE] [--batches 60] [--repeats 5]
 
@@ -43,8 +43,10 @@ class Stopwatch(pl.Callback):
 
     warm_up = 5
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        if _[3] == self.warm_up:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        if batch_idx == self.warm_up:
             self.start = time.perf_counter()
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -113,6 +115,7 @@ def main() -> None:
         model, data = parts()
         watch = Stopwatch()
         trainer = pl.Trainer(
+            accelerator="cpu",  # As the bare loop.
             max_epochs=1,
             limit_train_batches=options.batches,
             limit_val_batches=0,

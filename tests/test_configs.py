@@ -44,7 +44,7 @@ def test_an_overlay_stacks_on_an_experiment(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["fit", "--config", "combined.yaml", "--config", overlay]
-    if overlay == "data/lspet.yaml":
+    if overlay == "data/lspet.yaml":  # A dataset on disk needs its own lines here.
         write_lspet(tmp_path / "lspet", count=9)
         words += ["--data.root=lspet", "--data.train=[1,6]", "--data.val=[7,9]"]
     if overlay == "logger/wandb.yaml":

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lightning_pose.cli import main
+from tests.test_checkpoint import small_model, write
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -130,6 +131,18 @@ def test_every_command_is_spelt_right(document, capsys, monkeypatch):
                 pass
             case _:
                 pytest.fail(f"{document} says `{shlex.join(words)}`, which this test cannot check.")
+
+
+def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "checkpoints" / "combined" / "RUN"
+    run.mkdir(parents=True)
+    write(run / "best.ckpt", small_model())
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    names = {}
+    exec(code, names)
+    assert names["predictions"]["heatmap"].keypoints.shape == (1, 14, 2)
+    assert names["predictions"]["mask"].mask.shape == (1, 128, 128)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
