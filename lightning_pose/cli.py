@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words behind `lightning`; by default those of this process.
 
     Returns:
-        The exit status: 0 when it went well, 1 when the input could not be used, 2 when the words
-        of the command line could not, 130 when it was interrupted.
+        The exit status: 0 when it went well, 1 when the input could not be used, 2 when there is no
+        such command, 130 when it was interrupted. What parses the rest of the line, or a training
+        that is interrupted, exits itself, with 2 and 1.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):

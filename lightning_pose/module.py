@@ -42,7 +42,8 @@ class PoseModule(pl.LightningModule):
         weighting: How the heads' losses become one; by default their sum.
         optimizer: Makes the optimiser from the parameters.
         lr_scheduler: Makes the learning-rate scheduler from the optimiser, if there is to be one.
-        lr_interval: Whether that scheduler steps after every epoch or every optimiser step.
+        lr_interval: Whether that scheduler steps after every epoch or every optimiser step;
+            ReduceLROnPlateau does after every epoch with a validation, whatever is said here.
         mean: Per-channel mean that pictures are normalised by, on a scale of 0 to 1; by default
             what the backbone's weights expect.
         std: The standard deviation that belongs to it.
@@ -55,7 +56,7 @@ class PoseModule(pl.LightningModule):
         >>> from lightning_pose.heads import HeatmapHead, MaskHead
         >>> from lightning_pose.skeletons import LSP14
         >>> heads = {"mask": MaskHead(), "heatmap": HeatmapHead()}
-        >>> model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), input_size=(64, 48))
+        >>> model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), input_size=(64, 48)).eval()
         >>> predictions = model.predict(torch.zeros(2, 3, 64, 48, dtype=torch.uint8))
         >>> predictions["mask"].mask.shape, predictions["heatmap"].keypoints.shape
         (torch.Size([2, 64, 48]), torch.Size([2, 14, 2]))
@@ -85,8 +86,13 @@ class PoseModule(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        self.mean = tuple(backbone.mean if mean is None else mean)
-        self.std = tuple(backbone.std if std is None else std)
+        self.mean = tuple(float(v) for v in (backbone.mean if mean is None else mean))
+        self.std = tuple(float(v) for v in (backbone.std if std is None else std))
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError(
+                "Expected mean and std with one number for each of three channels, and std above "
+                f"0, found {list(self.mean)} and {list(self.std)}; correct them."
+            )
         # In the state dict they would be a second truth beside the spec's mean and std.
         self._mean: Tensor
         self._std: Tensor
@@ -102,6 +108,14 @@ class PoseModule(pl.LightningModule):
         self._step: tuple[Features, dict[str, Tensor]] | None = None
         # Convolutions on a CPU, and on a GPU in half precision, are fastest in this layout.
         self.to(memory_format=torch.channels_last)
+
+    def setup(self, stage: str) -> None:
+        """Refuse a precision in which the weights themselves are halved: figures would suffer."""
+        if str(self.trainer.precision).endswith("-true") and self.trainer.precision != "32-true":
+            raise InputError(
+                "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
+                f"{self.trainer.precision}; points need single precision, and mixed is as fast."
+            )
 
     @property
     def _heads(self) -> dict[str, Head]:
@@ -128,7 +142,7 @@ class PoseModule(pl.LightningModule):
 
     @torch.no_grad()
     def predict(self, image: Tensor) -> dict[str, Prediction]:
-        """Read every head's answer for a batch of pictures.
+        """Read every head's answer for a batch of pictures; the model must be in evaluation mode.
 
         Args:
             image: Pictures as for `forward`.
@@ -177,7 +191,10 @@ class PoseModule(pl.LightningModule):
         a NaN in it stays there; a decoder that only such heads read, through its map.
         """
         maps = [features.dense, features.deep, *features.aux]
-        reached = [value.flatten()[:1] for value in (*maps, *self.heads.parameters())]
+        # One number of each, without a copy of the map in another layout.
+        reached = [
+            value[(0,) * (value.dim() - 1)][:1] for value in (*maps, *self.heads.parameters())
+        ]
         return (torch.cat([value.float() for value in reached]) * 0).nan_to_num(0).sum()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -198,7 +215,11 @@ class PoseModule(pl.LightningModule):
     def _evaluate(self, batch: Batch, stage: str, scores: Scores) -> dict[str, Any]:
         outputs = self(batch.image)
         losses = self.losses(outputs, batch)
-        self._log_losses(stage, losses, self.weighting(losses), len(batch))
+        total = self.weighting(losses)
+        if not torch.isfinite(total):
+            # Before a checkpoint of these weights replaces a good one.
+            raise InputError(_not_finite(losses, self.global_step))
+        self._log_losses(stage, losses, total, len(batch))
         size = (batch.image.shape[2], batch.image.shape[3])
         # A head that diverged scores badly; what it has no weight in must not stop the others.
         predictions = {n: p.finite() for n, p in self._decode(outputs, size).items()}
@@ -255,6 +276,9 @@ class PoseModule(pl.LightningModule):
         if isinstance(scheduler, ReduceLROnPlateau):
             # Its mode says which way is better, and so which figure it can watch.
             config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
+            # There is a new figure only after a validation, which not every epoch has.
+            every = None if self._trainer is None else self.trainer.check_val_every_n_epoch
+            config |= {"interval": "epoch", "frequency": every or 1}
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def spec(self) -> dict[str, Any]:
@@ -308,12 +332,12 @@ class PoseModule(pl.LightningModule):
         """
         checkpoint = checkpoints.read(checkpoint_path, allow, map_location)
         spec = dict(checkpoint[checkpoints.SPEC_KEY]["model"])
-        parts = {
-            "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
-            "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
-            "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
-        }
         try:
+            parts = {
+                "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
+                "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
+                "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
+            }
             model = cls(**{**spec, **parts})
             model.load_state_dict(checkpoint["state_dict"])
         except InputError:
@@ -344,7 +368,8 @@ def _main_head(heads: Mapping[str, Head], name: str | None) -> str:
     for head_name in heads:
         # PyTorch keeps modules by attribute: "type" and "keys" are taken already.
         taken = hasattr(nn.ModuleDict, head_name) or hasattr(Scores, head_name)
-        if not head_name.isidentifier() or taken or head_name == "training":
+        taken |= head_name in ("training", "main_head", "loss")  # Attributes of an instance; a key.
+        if not head_name.isidentifier() or taken:
             raise InputError(
                 "Expected head names of letters, digits and underscores that no PyTorch module "
                 f"uses itself, found {head_name!r}; rename it under model.heads."

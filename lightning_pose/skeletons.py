@@ -17,7 +17,8 @@ class Skeleton:
         limbs: Pairs of joint indices that a drawing joins by a line.
         flip_pairs: Pairs of joint indices that change places when a picture is mirrored.
         colours: One (red, green, blue) a limb, 0 to 255.
-        head: The two joints whose distance is the head size, where the dataset has no head box.
+        head: The two joints at the ends of the head, whose distance is its size unless a dataset
+            says another; without them there is no PCKh.
         torso: The two joints whose distance is the torso size.
 
     Example:

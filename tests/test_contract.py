@@ -80,17 +80,33 @@ def test_what_is_not_labelled_does_not_teach(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(HEADS))
+def test_a_person_without_labels_does_not_teach_beside_one_with_them(name: str) -> None:
+    size = (64, 64)
+    torch.manual_seed(0)
+    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
+    batch, alone = make_batch(2, size), make_batch(1, size)
+    batch.visibility[1] = 0
+    batch.keypoints[1] = 0
+    batch.mask[1] = -1
+    head, output = model.heads[name], model(batch.image)[name]
+    expected = head.loss(output[:1], head.encode(alone, output[:1].shape))
+    assert expected > 0
+    torch.testing.assert_close(head.loss(output, head.encode(batch, output.shape)), expected)
+
+
+@pytest.mark.parametrize("name", list(HEADS))
 def test_padding_does_not_teach(name: str) -> None:
     size = (64, 64)
     torch.manual_seed(0)
     model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
     batch = make_batch(2, size)
-    output = model(batch.image)[name]
-    head = model.heads[name]
+    head, output = model.heads[name], model(batch.image)[name]
     batch.valid[:, :, 48:] = False
     outside = batch.keypoints[..., 0] >= 47
     batch.visibility[outside] = 0
     before = head.loss(output, head.encode(batch, output.shape))
     batch.mask[:, :, 48:] = 1
+    if output.dim() == 4:  # A map: what it says of the padding is nothing that it learns from.
+        output[:, :, :, 48 * output.shape[3] // 64 :] += 5
     after = head.loss(output, head.encode(batch, output.shape))
     torch.testing.assert_close(before, after)

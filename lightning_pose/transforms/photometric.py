@@ -55,4 +55,10 @@ class Photometric:
             # Handing over generators is exact, and much cheaper than a seed for each transform.
             transform.set_random_state(rng, python_rng)
             image = transform(image=image)["image"]
+        if image.dtype != np.uint8 or image.shape != example.image.shape:
+            names = ", ".join(type(transform).__name__ for transform in self.transforms)
+            raise InputError(
+                f"Expected {names} to give an RGB picture of 8 bits and the same size, found "
+                f"{image.dtype} of {image.shape}; leave out what normalises, the model does that."
+            )
         return replace(example, image=image)

@@ -36,8 +36,9 @@ class Weighting(nn.Module, ABC):
         """Fill the gradients: the seam for methods that work on the gradients of single heads.
 
         Args:
-            total: What `forward` returned, scaled where the precision plugin scales losses.
-            losses: The unweighted losses by head name, with their graph.
+            total: What `forward` returned, divided by the batches whose gradients are accumulated,
+                and scaled where the precision plugin scales losses.
+            losses: The unweighted losses by head name, with their graph, not divided nor scaled.
             features: The feature maps that all heads read.
             shared_parameters: The parameters of the backbone.
         """

@@ -293,3 +293,12 @@ def test_lightning_may_not_shard_the_data_itself(root: Path) -> None:
         data.setup("fit")
     data.trainer = pl.Trainer(strategy=DDPStrategy(), use_distributed_sampler=False, **QUIET)
     data.setup("fit")
+
+
+def test_fewer_people_than_processes_are_refused_where_all_must_have_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = module(root, test=(15, 15))
+    monkeypatch.setattr(PoseDataModule, "_process", lambda _: (0, 2))
+    with pytest.raises(InputError, match="test split for each of 2 processes, found 1"):
+        data.test_dataloader()

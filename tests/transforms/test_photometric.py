@@ -46,3 +46,8 @@ def test_only_the_picture_changes(example) -> None:
 def test_what_moves_pixels_is_refused(transform) -> None:
     with pytest.raises(InputError, match=type(transform).__name__):
         Photometric([A.InvertImg(), transform])
+
+
+def test_what_normalises_is_refused(example) -> None:
+    with pytest.raises(InputError, match=r"Normalize to give an RGB picture of 8 bits.*float32"):
+        Photometric([A.Normalize()])(example, np.random.default_rng(0))

@@ -104,7 +104,7 @@ class SyntheticDataset(PoseDataset):
 
 
 def _seen_well(draws: Draws) -> Figure:
-    """A figure that is not seen from the soles or curled up: nobody could tell its joints."""
+    """A figure that is seldom seen from the soles or curled up: nobody could tell its joints."""
     for _ in range(4):
         figure = draw_figure(draws)
         low, high = figure.extent()
