@@ -177,7 +177,9 @@ class PoseModule(pl.LightningModule):
         features = self._features(batch.image)
         outputs = self._outputs(features)
         losses = self.losses(outputs, batch)
-        total: Tensor = self.weighting(losses) + self._zero(features)
+        total: Tensor = self.weighting(losses)
+        if self._trainer is None or self.trainer.world_size > 1:
+            total = total + self._zero(features)
         if not torch.isfinite(total):
             raise InputError(_not_finite(losses, self.global_step))
         self._step = (features, losses)
@@ -187,14 +189,13 @@ class PoseModule(pl.LightningModule):
     def _zero(self, features: Features) -> Tensor:
         """A zero that gives every parameter a gradient, without which DDP would wait for ever.
 
+        In one process it would only cost time: a gradient as large as the map.
+
         A head that the weighting leaves out gets it through its parameters, not its output, so that
         a NaN in it stays there; a decoder that only such heads read, through its map.
         """
         maps = [features.dense, features.deep, *features.aux]
-        # One number of each, without a copy of the map in another layout.
-        reached = [
-            value[(0,) * (value.dim() - 1)][:1] for value in (*maps, *self.heads.parameters())
-        ]
+        reached = [value.flatten()[:1] for value in (*maps, *self.heads.parameters())]
         return (torch.cat([value.float() for value in reached]) * 0).nan_to_num(0).sum()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
