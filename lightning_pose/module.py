@@ -1,24 +1,21 @@
 """PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torch.optim.optimizer import Optimizer
 
 from lightning_pose import checkpoint as checkpoints
 from lightning_pose.backbones.base import Backbone
 from lightning_pose.batch import Batch, Features, Prediction
 from lightning_pose.errors import InputError
 from lightning_pose.heads.base import Head
-from lightning_pose.schedules import WarmupCosine
-from lightning_pose.scores import Scores
+from lightning_pose.schedules import Interval, MakeOptimizer, MakeScheduler, configure
+from lightning_pose.scores import Scores, choose_main_head
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.weightings import FixedWeighting, Weighting
 
@@ -70,16 +67,16 @@ class PoseModule(pl.LightningModule):
         input_size: Sequence[int],
         main_head: str | None = None,
         weighting: Weighting | None = None,
-        optimizer: Callable[[Iterable[Any]], Optimizer] = torch.optim.Adam,
-        lr_scheduler: Callable[[Optimizer], LRScheduler | ReduceLROnPlateau] | None = None,
-        lr_interval: Literal["epoch", "step"] = "epoch",
+        optimizer: MakeOptimizer = torch.optim.Adam,
+        lr_scheduler: MakeScheduler | None = None,
+        lr_interval: Interval = "epoch",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.skeleton = Skeleton.from_dict(skeleton)
         self.input_size = _input_size(input_size)
-        self.main_head = _main_head(heads, main_head)
+        self.main_head = choose_main_head(heads, main_head)
         self.backbone = backbone
         self.heads = nn.ModuleDict(heads)
         self.weighting = FixedWeighting() if weighting is None else weighting
@@ -259,28 +256,13 @@ class PoseModule(pl.LightningModule):
         Raises:
             InputError: One of them refuses its settings, or the schedule has no length.
         """
-        try:
-            optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
-            scheduler = None if self.lr_scheduler is None else self.lr_scheduler(optimizer)
-        except InputError:
-            raise
-        except ValueError as error:
-            raise InputError(
-                "Expected settings that the optimizer and the scheduler accept, found: "
-                f"{error}; correct model.optimizer or model.lr_scheduler."
-            ) from error
-        if scheduler is None:
-            return optimizer
-        if isinstance(scheduler, WarmupCosine):
-            scheduler.set_total_steps(_training_steps(self.trainer, self.lr_interval))
-        config: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            # Its mode says which way is better, and so which figure it can watch.
-            config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
-            # There is a new figure only after a validation, which not every epoch has.
-            every = None if self._trainer is None else self.trainer.check_val_every_n_epoch
-            config |= {"interval": "epoch", "frequency": every or 1}
-        return {"optimizer": optimizer, "lr_scheduler": config}
+        return configure(
+            (parameter for parameter in self.parameters() if parameter.requires_grad),
+            self.optimizer,
+            self.lr_scheduler,
+            self.lr_interval,
+            self._trainer,
+        )
 
     def spec(self) -> dict[str, Any]:
         """The model as plain data: what a checkpoint needs to rebuild it; see `checkpoint`."""
@@ -361,41 +343,6 @@ def _input_size(size: Sequence[int]) -> tuple[int, int]:
             "correct data.input_size."
         )
     return int(size[0]), int(size[1])
-
-
-def _main_head(heads: Mapping[str, Head], name: str | None) -> str:
-    if not heads:
-        raise InputError("Expected at least one head, found none; add one under model.heads.")
-    for head_name in heads:
-        # PyTorch keeps modules by attribute: "type" and "keys" are taken already.
-        taken = hasattr(nn.ModuleDict, head_name) or hasattr(Scores, head_name)
-        taken |= head_name in ("training", "main_head", "loss")  # Attributes of an instance; a key.
-        if not head_name.isidentifier() or taken:
-            raise InputError(
-                "Expected head names of letters, digits and underscores that no PyTorch module "
-                f"uses itself, found {head_name!r}; rename it under model.heads."
-            )
-    if name is None:
-        keypoints = [n for n, head in heads.items() if head.predicts == "keypoints"]
-        return (keypoints or list(heads))[0]
-    if name not in heads:
-        raise InputError(
-            f"Expected main_head to be one of {sorted(heads)}, found {name!r}; "
-            "correct model.main_head."
-        )
-    return name
-
-
-def _training_steps(trainer: pl.Trainer, interval: str) -> int:
-    epochs = trainer.max_epochs
-    steps = trainer.estimated_stepping_batches if interval == "step" else epochs
-    # Lightning's words for a training that only the clock ends are infinity, None and -1.
-    if steps is None or not 0 < steps < math.inf:
-        raise InputError(
-            "Expected trainer.max_epochs to set the length of the schedule, found "
-            f"{epochs}; set it, or set total_steps of the scheduler."
-        )
-    return int(steps)
 
 
 def _not_finite(losses: Mapping[str, Tensor], step: int) -> str:

@@ -1,16 +1,27 @@
 """Learning-rate schedules that know how long the training is."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
-from torch import Tensor
+import pytorch_lightning as pl
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from typing_extensions import override
 
 from lightning_pose.errors import InputError
 
-__all__ = ["WarmupCosine"]
+__all__ = ["Interval", "MakeOptimizer", "MakeScheduler", "WarmupCosine", "configure"]
+
+MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
+"""Makes an optimiser from parameters."""
+
+MakeScheduler = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
+"""Makes a learning-rate scheduler from an optimiser."""
+
+Interval = Literal["epoch", "step"]
+"""Whether a scheduler steps after every epoch or every optimiser step."""
 
 
 class WarmupCosine(LRScheduler):
@@ -93,3 +104,62 @@ class WarmupCosine(LRScheduler):
         if done < self.warmup:
             return done / self.warmup
         return (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup))) / 2
+
+
+def configure(
+    parameters: Iterable[nn.Parameter],
+    optimizer: MakeOptimizer,
+    lr_scheduler: MakeScheduler | None,
+    interval: Interval,
+    trainer: pl.Trainer | None,
+) -> Any:
+    """Make optimiser and scheduler in the form in which Lightning takes them.
+
+    Args:
+        parameters: What is trained.
+        optimizer: Makes the optimiser.
+        lr_scheduler: Makes the scheduler, if there is to be one.
+        interval: When the scheduler steps. ReduceLROnPlateau does after every epoch with a
+            validation, whatever is said here.
+        trainer: Knows how long the training is, and how often it validates.
+
+    Returns:
+        What `LightningModule.configure_optimizers` returns.
+
+    Raises:
+        InputError: One of them refuses its settings, or the schedule has no length.
+    """
+    try:
+        made = optimizer(parameters)
+        scheduler = None if lr_scheduler is None else lr_scheduler(made)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            "Expected settings that the optimizer and the scheduler accept, found: "
+            f"{error}; correct model.optimizer or model.lr_scheduler."
+        ) from error
+    if scheduler is None:
+        return made
+    config: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
+    if isinstance(scheduler, WarmupCosine) and trainer is not None:
+        scheduler.set_total_steps(_training_steps(trainer, interval))
+    if isinstance(scheduler, ReduceLROnPlateau):
+        # Its mode says which way is better, and so which figure it can watch.
+        config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
+        # There is a new figure only after a validation, which not every epoch has.
+        every = None if trainer is None else trainer.check_val_every_n_epoch
+        config |= {"interval": "epoch", "frequency": every or 1}
+    return {"optimizer": made, "lr_scheduler": config}
+
+
+def _training_steps(trainer: pl.Trainer, interval: str) -> int:
+    epochs = trainer.max_epochs
+    steps = trainer.estimated_stepping_batches if interval == "step" else epochs
+    # Lightning's words for a training that only the clock ends are infinity, None and -1.
+    if steps is None or not 0 < steps < math.inf:
+        raise InputError(
+            "Expected trainer.max_epochs to set the length of the schedule, found "
+            f"{epochs}; set it, or set total_steps of the scheduler."
+        )
+    return int(steps)

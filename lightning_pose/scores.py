@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lightning_pose.batch import Batch, Prediction
+from lightning_pose.errors import InputError
 from lightning_pose.geometry import apply_affine, crop_scale, invert_affine
 from lightning_pose.heads.base import Head
 from lightning_pose.metrics import PCK, RMSE, Dice, PCKh
 from lightning_pose.skeletons import Skeleton
 
-__all__ = ["Scores"]
+__all__ = ["Scores", "choose_main_head"]
 
 
 class Scores(nn.Module):
@@ -87,3 +88,38 @@ class Scores(nn.Module):
                     sign = 1.0 if metric.higher_is_better else -1.0
                     figures["main"] = sign * figures[f"{head}/{kind}"]
         return figures
+
+
+def choose_main_head(heads: Mapping[str, Head], name: str | None) -> str:
+    """Check the heads' names, and say which head is the main one.
+
+    Args:
+        heads: The heads by name.
+        name: The main head; None takes the first that predicts keypoints, or else the first.
+
+    Returns:
+        Its name.
+
+    Raises:
+        InputError: There is no head, or none of that name, or a name that a module uses itself.
+    """
+    if not heads:
+        raise InputError("Expected at least one head, found none; add one under model.heads.")
+    for head_name in heads:
+        # PyTorch keeps modules by attribute: "type" and "keys" are taken already.
+        taken = hasattr(nn.ModuleDict, head_name) or hasattr(Scores, head_name)
+        taken |= head_name in ("training", "main_head", "loss")  # Attributes of an instance; a key.
+        if not head_name.isidentifier() or taken:
+            raise InputError(
+                "Expected head names of letters, digits and underscores that no PyTorch module "
+                f"uses itself, found {head_name!r}; rename it under model.heads."
+            )
+    if name is None:
+        keypoints = [n for n, head in heads.items() if head.predicts == "keypoints"]
+        return (keypoints or list(heads))[0]
+    if name not in heads:
+        raise InputError(
+            f"Expected main_head to be one of {sorted(heads)}, found {name!r}; "
+            "correct model.main_head."
+        )
+    return name

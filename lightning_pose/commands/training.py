@@ -257,7 +257,8 @@ def main(command: str, argv: Sequence[str]) -> None:
 def _packages(settings: Namespace) -> list[str]:
     """The packages of the classes in a config: who wrote it there has decided to run them."""
     paths = re.findall(r"class_path='([\w.]+)'", repr(settings.model))
-    return sorted({path.split(".")[0] for path in paths})
+    known = {package.split(".")[0] for package in checkpoint.TRUSTED}
+    return sorted({path.split(".")[0] for path in paths} - known)
 
 
 def _as_list(value: Any) -> list[Any]:
