@@ -206,18 +206,16 @@ def _rebuild_value(value: Any) -> Any:
     return value
 
 
-def read(
-    path: str | Path, allow: Sequence[str] = (), map_location: str | torch.device = "cpu"
-) -> dict[str, Any]:
+def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
     """Read a checkpoint file as data, and check its spec before anything in it is imported.
 
     Args:
         path: The file.
         allow: Packages to trust beside `TRUSTED`.
-        map_location: Where the tensors go.
 
     Returns:
-        The checkpoint: "state_dict", the spec under `SPEC_KEY`, and Lightning's other entries.
+        The checkpoint with its tensors on the CPU: "state_dict", the spec under `SPEC_KEY`, and
+        Lightning's other entries.
 
     Raises:
         InputError: The file is missing or damaged, holds more than data, is no checkpoint of ours,
@@ -227,13 +225,14 @@ def read(
     if not path.is_file():
         raise InputError(f"Expected a checkpoint file, found nothing at {path}; check the path.")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"Expected a checkpoint of tensors and plain data, found something else in {path}; it "
             "was refused, because loading other objects could run code."
         ) from error
-    # Whatever the unpickler trips over in bytes that are no checkpoint, the answer is the same.
+    # Python's documentation lists no end of what unpickling damaged bytes may raise, and on the CPU
+    # nothing but the file can be the cause.
     except Exception as error:
         raise InputError(
             f"Expected a checkpoint file, found a damaged or foreign file at {path}; copy it again."

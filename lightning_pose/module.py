@@ -107,11 +107,11 @@ class PoseModule(pl.LightningModule):
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
-        """Refuse a precision in which the weights themselves are halved: figures would suffer."""
+        """Refuse a precision in which the weights have another type: pictures come in float32."""
         if str(self.trainer.precision).endswith("-true") and self.trainer.precision != "32-true":
             raise InputError(
                 "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
-                f"{self.trainer.precision}; points need single precision, and mixed is as fast."
+                f"{self.trainer.precision}; points and pictures are in single precision."
             )
 
     @property
@@ -313,7 +313,7 @@ class PoseModule(pl.LightningModule):
         Raises:
             InputError: The file is not a checkpoint of ours that can be trusted.
         """
-        checkpoint = checkpoints.read(checkpoint_path, allow, map_location)
+        checkpoint = checkpoints.read(checkpoint_path, allow)
         spec = dict(checkpoint[checkpoints.SPEC_KEY]["model"])
         try:
             parts = {

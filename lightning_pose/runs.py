@@ -91,7 +91,7 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
     run = parent / stem
     # Where Lightning looks for a process's number, before it has started any itself.
     launched = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-    if next((os.environ[name] for name in launched if name in os.environ), "0") != "0":
+    if next((os.environ[key] for key in launched if key in os.environ), "0") != "0":
         return run
     attempt = 1
     while True:

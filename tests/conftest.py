@@ -75,3 +75,14 @@ def real_data():
     if not Path(folder).is_dir():
         pytest.fail(f"LIGHTNING_POSE_DATA is {folder}, which is no folder; correct or unset it")
     return Path(folder)
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A module that writes a file when it is imported; returns the file."""
+    written = tmp_path / "written.txt"
+    (tmp_path / "hostile_trap.py").write_text(
+        f"import pathlib\npathlib.Path({str(written)!r}).write_text('gotcha')\nclass Evil: pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return written

@@ -99,17 +99,6 @@ def test_pretrained_weights_are_not_fetched_again() -> None:
     assert checkpoint.describe(Fetching("imagenet"))["init_args"] == {"pretrained": None}
 
 
-@pytest.fixture
-def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module that writes a file when it is imported; returns the file."""
-    written = tmp_path / "written.txt"
-    (tmp_path / "hostile_trap.py").write_text(
-        f"import pathlib\npathlib.Path({str(written)!r}).write_text('gotcha')\nclass Evil: pass\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return written
-
-
 def hostile_checkpoints(folder: Path) -> list[Path]:
     """A class path at the top, one nested in a head's arguments, and a pickle with a reducer."""
     paths = []

@@ -144,7 +144,7 @@ def test_a_wrong_input_size_is_refused() -> None:
 
 def evaluate(module: PoseModule, batches: list[Batch]) -> dict[str, float]:
     logged: dict[str, float] = {}
-    module.log = lambda name, value, **_: logged.__setitem__(name, float(value))  # type: ignore
+    module.log = lambda name, value, **_: logged.__setitem__(name, float(value))
     with torch.no_grad():
         for index, batch in enumerate(batches):
             module.validation_step(batch, index)

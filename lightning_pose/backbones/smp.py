@@ -102,7 +102,8 @@ class SMPBackbone(Backbone):
                 f"Expected to download the ImageNet weights of {encoder}, found no way to them "
                 f"({type(error).__name__}); go online, or set pretrained to a local file."
             ) from error
-        except (KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        # smp and timm hand options on unchecked, and fail wherever one is first used.
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"Expected smp's {decoder} to take the encoder {encoder} with the options "
                 f"{self.options}, found {type(error).__name__}: {error}; choose others."

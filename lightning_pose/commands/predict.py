@@ -164,7 +164,7 @@ def _device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     # Torch says in various ways that a device is misspelt, not there or not built in.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"Expected a device that this machine has, found {name!r}; give --device cpu or leave "
             "it out."

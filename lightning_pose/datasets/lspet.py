@@ -132,7 +132,7 @@ def _read_joints(
         ValueError,
         TypeError,
         OSError,
-        NotImplementedError,
+        NotImplementedError,  # MATLAB 7.3 files, which are HDF5.
         KeyError,
         zlib.error,
     ) as error:

@@ -50,7 +50,7 @@ class Photometric:
             The same with another picture.
         """
         image = example.image
-        python_rng = random.Random(int(rng.integers(2**63)))  # noqa: S311
+        python_rng = random.Random(int(rng.integers(2**63)))  # noqa: S311  # no secret
         for transform in self.transforms:
             # Handing over generators is exact, and much cheaper than a seed for each transform.
             transform.set_random_state(rng, python_rng)

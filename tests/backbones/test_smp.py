@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -180,11 +181,11 @@ def write_code(path: Path) -> None:
     ],
 )
 def test_files_that_do_not_fit_are_refused(
-    write: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "weights.pth"
-    write(path)  # type: ignore[operator]
+    write(path)
     with pytest.raises(InputError, match=r"weights\.pth"):
         SMPBackbone("FPN", TINY, pretrained=str(path))
     assert not (tmp_path / "touched").exists()

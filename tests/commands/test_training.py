@@ -19,7 +19,7 @@ from lightning_pose.geometry import apply_affine, invert_affine
 from lightning_pose.metrics import dice_per_person
 from lightning_pose.module import PoseModule
 from tests.data.lspet import write_lspet
-from tests.test_checkpoint import hostile_checkpoints, trap  # noqa: F401  # a fixture
+from tests.test_checkpoint import hostile_checkpoints
 
 CONFIG = """
 model:
@@ -227,7 +227,7 @@ def test_fit_resumes_into_a_new_folder(here: Path) -> None:
 def test_hostile_checkpoints_are_refused_by_every_command(
     here: Path,
     tmp_path: Path,
-    trap: Path,  # noqa: F811
+    trap: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copy(here / "config.yaml", tmp_path)
@@ -266,7 +266,7 @@ def test_a_hostile_config_beside_a_checkpoint_is_refused(
     spelling: str,
     here: Path,
     tmp_path: Path,
-    trap: Path,  # noqa: F811
+    trap: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copy(here / "best.ckpt", tmp_path)
