@@ -1,10 +1,11 @@
 """Picture and mask files: decoded in full or refused by name, never half and in silence."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int8, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from lightning_pose.errors import InputError
 
@@ -15,8 +16,9 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "H0 W0 3"]:
     """Read a picture as RGB, turned upright as its EXIF orientation says.
 
     Grey pictures, palettes, CMYK and 16 bits a pixel become 8-bit RGB; alpha is left out, and of
-    an animation the first picture is taken. Pillow decodes, since it reports a truncated file,
-    where OpenCV fills the rest with grey and torchvision has announced the end of its decoders.
+    an animation the first picture is taken. A picture whose EXIF is damaged stays as it lies.
+    Pillow decodes, since it reports a truncated file, where OpenCV fills the rest with grey and
+    torchvision has announced the end of its decoders.
 
     Args:
         path: A JPEG, PNG, WebP or whatever else Pillow knows.
@@ -59,11 +61,36 @@ def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarr
     return (grey > 127).view(np.int8)
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What stands a picture upright, by EXIF's orientation.
+
+Pillow's own `exif_transpose` also writes the rest of the EXIF anew, and fails where that is odd.
+"""
+
+
+def _orientation(file: Image.Image) -> int:
+    try:
+        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
+    # What Pillow's parser runs into where EXIF is damaged; the picture itself may be whole.
+    except (OSError, SyntaxError, TypeError, ValueError, struct.error):
+        return 1
+
+
 def _decode(path: Path, mode: str) -> UInt8[np.ndarray, "H0 W0 *C"]:
     try:
         with Image.open(path) as file:
-            ImageOps.exif_transpose(file, in_place=True)
-            image: Image.Image = file
+            turn = _TURNS.get(_orientation(file))
+            image: Image.Image = file if turn is None else file.transpose(turn)
+            if image.mode in ("I", "F"):
+                raise ValueError("32 bits a pixel, whose range is not known")
             if image.mode.startswith("I;16"):
                 # Pillow would clip what does not fit into a byte: keep the upper half instead.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

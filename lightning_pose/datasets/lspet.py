@@ -41,7 +41,7 @@ class LSPExtendedDataset(PoseDataset):
     """
 
     def __init__(self, root: str | Path, first: int, last: int) -> None:
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         self.first = first
         self.last = last
         self.skeleton = LSP14
@@ -56,6 +56,11 @@ class LSPExtendedDataset(PoseDataset):
         self.keypoints = keypoints[first - 1 : last]
         self.visibility = visibility[first - 1 : last]
         masks = {path.name for path in (self.root / "masks").glob("im*.png")}
+        if not masks and (self.root / "masks").is_dir():
+            raise InputError(
+                f"Expected masks such as im00001.png in {self.root / 'masks'}, found none of such "
+                "a name; rename them, or remove the folder to train without masks."
+            )
         self.has_mask = np.array([f"im{number:05d}.png" in masks for number in self.person_ids])
 
     def __getitem__(self, index: int) -> Sample:

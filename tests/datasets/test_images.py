@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,45 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     found = read_picture(path)
     assert found.shape == upright.shape
     assert abs(found.astype(int) - upright).max() <= 4
+
+
+def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """An EXIF block of (tag, type, count, value), which may hold what Pillow would not write."""
+    rows = b"".join(struct.pack("<HHL", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<LH", 8, len(entries)) + rows + bytes(4)
+
+
+TURNED = (0x0112, 3, 1, struct.pack("<HH", 6, 0))
+
+
+@pytest.mark.parametrize(
+    ("block", "turned"),
+    [
+        (exif(TURNED), True),
+        # Pillow reads these, and cannot write them anew.
+        (exif((259, 4, 1, struct.pack("<L", 70000)), TURNED), True),
+        (exif(TURNED, (282, 2, 4, b"72\0\0")), True),
+        (exif((0x0112, 2, 4, b"up\0\0")), False),
+        (b"Exif\0\0MM\0*\0\0", False),
+        (b"Exif\0\0nonsense", False),
+    ],
+)
+def test_odd_exif_does_not_cost_the_picture(tmp_path: Path, block: bytes, turned: bool) -> None:
+    smooth = np.kron(WIDE, np.ones((16, 16, 1), dtype=np.uint8))
+    data = save(tmp_path / "a.jpg", Image.fromarray(smooth), dpi=(72, 72)).read_bytes()
+    behind = 4 + struct.unpack(">H", data[4:6])[0]  # The start of the file and its first segment.
+    segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
+    (tmp_path / "a.jpg").write_bytes(data[:behind] + segment + data[behind:])
+    found = read_picture(tmp_path / "a.jpg")
+    assert found.shape == ((96, 64, 3) if turned else (64, 96, 3))
+    assert found[4, -4 if turned else 4].min() > 200
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_a_picture_of_unknown_range_is_refused(tmp_path: Path, kind: type) -> None:
+    path = save(tmp_path / "a.tif", Image.fromarray(np.full((4, 6), 300, dtype=kind)))
+    with pytest.raises(InputError, match="32 bits a pixel"):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

@@ -119,6 +119,11 @@ def spoil_folder(root: Path) -> None:
     (root / "images").rename(root / "pictures")
 
 
+def spoil_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        path.rename(path.with_suffix(".bmp"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -134,6 +139,7 @@ def spoil_folder(root: Path) -> None:
         (spoil_fewer, r"6 annotations.*found 5 pictures.*no im00004\.jpg"),
         (spoil_more, "6 annotations.*found 7 pictures"),
         (spoil_folder, r"6 annotations.*found 0 pictures"),
+        (spoil_masks, r"masks such as im00001\.png"),
     ],
 )
 def test_bad_files_are_one_sentence_before_the_first_batch(tmp_path, spoil, message) -> None:
