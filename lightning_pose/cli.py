@@ -62,6 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"lightning {command}: {_sentence(error)}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # A full disk, a folder without permission, a name that is too long.
+        if error.strerror is None:
+            raise
+        found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+        print(
+            f"lightning {command}: Expected to read and write files, found: {found}; make room, or "
+            "correct the path or its permissions.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print(f"lightning {command}: interrupted.", file=sys.stderr)
         return 130
@@ -74,6 +85,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: InputError) -> str:
-    # An error in a worker process arrives with that process's traceback in front of its sentence.
-    last = str(error).strip().splitlines()[-1]
-    return last.removeprefix(f"{InputError.__module__}.{InputError.__qualname__}: ")
+    # What a sentence quotes may have line breaks of its own.
+    return " ".join(str(error).split())

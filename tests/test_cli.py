@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,19 @@ def test_an_unknown_command_gets_one_sentence(capsys: pytest.CaptureFixture[str]
         "lightning: expected one of fit, validate, test and predict, found 'trian'; "
         "see lightning --help.\n"
     )
+
+
+def test_files_that_cannot_be_used_get_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["fit", "--config", "a" * 300],
+        ["validate", "--ckpt_path", "a" * 300],
+        ["predict", "--ckpt_path", "c", "--images", "a" * 300, "--output", str(tmp_path / "o")],
+    ):
+        assert main(words) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"lightning {words[0]}: Expected to read and write files, found: ")
 
 
 def test_help_of_ours_does_not_import_lightning() -> None:

@@ -162,7 +162,7 @@ def _device(name: str) -> str:
         found = torch.accelerator.current_accelerator(check_available=True)
         return "cpu" if found is None else str(found)
     try:
-        torch.zeros(1, device=name)
+        torch.zeros(1, device=name).item()
     # Torch says in various ways that a device is misspelt, not there or not built in.
     except (RuntimeError, AssertionError) as error:
         raise InputError(
@@ -197,20 +197,33 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
 
     model = load(options.ckpt_path, options.allow, _device(options.device))
     output: Path = options.output
-    masks, overlays = output / "masks", output / "overlays"
-    _make_folders(masks, overlays)
+    _make_folders(output / "masks", output / "overlays")
     console = Console(stderr=True)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     labels = _labels(list(pictures))
     complaints: list[str] = []
 
-    def save_overlay(name: str, overlay: np.ndarray) -> None:
-        Image.fromarray(overlay).save(overlays / f"{labels[name]}.jpg", quality=92)
+    def save(file: str, values: np.ndarray) -> str | None:
+        """Write a picture or a mask; its name within its folder, or None where that failed."""
+        try:
+            Image.fromarray(values).save(output / file, quality=92)
+        # The disk is full, the name too long, or the picture too large for its format.
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            complain(
+                f"Expected to write {output / file}, found that it failed ({reason}); make room, "
+                "or give the picture a shorter name or a smaller size."
+            )
+            return None
+        return Path(file).name
+
+    def say(sentence: str) -> None:
+        text = f"lightning predict: {sentence}"
+        console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def complain(sentence: str) -> None:
         complaints.append(sentence)
-        text = f"lightning predict: {sentence}"
-        console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        say(sentence)
 
     def people() -> Iterator[Person]:
         for name, path in progress.track(pictures.items(), description="Pictures"):
@@ -232,8 +245,10 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
                     )
             yield from persons
             if not persons:
-                save_overlay(name, image)
+                save(f"overlays/{labels[name]}.jpg", image)
 
+    if unknown := [name for name in boxes if name not in pictures]:
+        say(f"{options.boxes} also names what is not among the pictures, first {unknown[0]!r}.")
     entries = []
     try:
         with progress:
@@ -244,19 +259,22 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
                     overlay = found.person.image if overlay is None else overlay
                     mask_name = None
                     if found.mask is not None:
-                        mask_name = f"{labels[name]}_{index}.png"
                         person = found.mask > 0.5
-                        Image.fromarray(person.astype(np.uint8) * 255).save(masks / mask_name)
+                        shown = person.astype(np.uint8) * 255
+                        mask_name = save(f"masks/{labels[name]}_{index}.png", shown)
                         overlay = draw_mask(overlay, person)
                     if found.keypoints is not None:
                         drawn = np.ones(len(found.keypoints), dtype=np.bool_)
                         overlay = draw_skeleton(overlay, found.keypoints, drawn, model.skeleton)
                     entries.append({**found.to_dict(), "mask": mask_name})
                 assert overlay is not None, "a group has a member"
-                save_overlay(name, overlay)
+                save(f"overlays/{labels[name]}.jpg", overlay)
     finally:  # Whatever stops it, what has been found is kept.
         text = ",\n".join(
             json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in entries
         )
-        (output / "predictions.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+        # What is no UTF-8 in a file's name is a lone surrogate to Python: JSON can escape it.
+        (output / "predictions.json").write_text(
+            f"[\n{text}\n]\n", encoding="utf-8", errors="backslashreplace"
+        )
     return 1 if complaints else 0

@@ -1,6 +1,7 @@
 """`lightning predict` from files to files, with everything that may lie in a folder."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, cap
     assert np.ptp(overlay[20, 50] - picture()[20, 50]) > 100
 
 
-def test_boxes_make_people(folder, tmp_path, asked):
+def test_boxes_make_people(folder, tmp_path, asked, capsys):
     Image.fromarray(picture()).save(folder / "a.png")
     Image.fromarray(picture()).save(folder / "b.png")
     Image.fromarray(picture()).save(folder / "c.png")
@@ -96,6 +97,8 @@ def test_boxes_make_people(folder, tmp_path, asked):
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     output = tmp_path / "output"
     assert predict(folder, output, "--boxes", tmp_path / "boxes.json", "--batch_size", 2) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "names what is not among the pictures, first 'unknown.png'" in line
     found = entries(output)
     assert [(entry["image"], entry["box"]) for entry in found] == [
         ("a.png", [30, 0, 69, 45]),
@@ -173,6 +176,35 @@ def test_what_is_no_whole_picture_gets_one_sentence_while_the_others_are_done(
         assert str(folder / name) in line
 
 
+def test_a_file_name_that_is_no_utf8_is_kept(folder, tmp_path, asked):
+    name = os.fsdecode(b"gr\xfc\xdfe.png")
+    try:
+        Image.fromarray(picture()).save(folder / "a.png")
+        (folder / "a.png").rename(folder / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert predict(folder, tmp_path / "output") == 0
+    (entry,) = entries(tmp_path / "output")
+    assert (folder / entry["image"]).is_file()
+    assert (tmp_path / "output" / "masks" / entry["mask"]).is_file()
+
+
+def test_what_cannot_be_written_is_named_while_the_others_are_done(folder, tmp_path, asked, capsys):
+    long = "b" * 251 + ".png"
+    for name in ("a.png", long, "c.png"):
+        Image.fromarray(picture()).save(folder / name)
+    assert predict(folder, tmp_path / "output") == 1
+    assert [(entry["image"], entry["mask"]) for entry in entries(tmp_path / "output")] == [
+        ("a.png", "a_0.png"),
+        (long, None),
+        ("c.png", "c_0.png"),
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "Expected to write" in lines[0]
+    assert "shorter name" in lines[0]
+
+
 def test_files_and_folders_may_be_mixed_and_named_twice(folder, tmp_path, asked, capsys):
     for name in ("a.png", "a.jpg"):
         Image.fromarray(picture()).save(folder / name)
@@ -240,6 +272,7 @@ def test_input_that_cannot_be_used_gets_one_sentence_and_makes_nothing(
     Image.fromarray(picture()).save(folder / "a.png")
     assert "Expected --batch_size of 1 or more" in sentence("--batch_size", 0)
     assert "found 'warp'" in sentence("--device", "warp")
+    assert "found 'meta'" in sentence("--device", "meta")
     assert "boxes at" in sentence("--boxes", tmp_path / "nowhere.json")
     other = tmp_path / "other"
     other.mkdir()
