@@ -59,6 +59,11 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if num_workers < 0:
+            raise InputError(
+                f"Expected data.num_workers of 0 or more, found {num_workers}; 0 loads in the "
+                "training process."
+            )
         # As plain data, which is what a model is given and a checkpoint can keep.
         self.skeleton: dict[str, Any] = joints.to_dict()
         self.batch_size = batch_size
@@ -77,6 +82,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         self._photometric = Photometric(photometric) if photometric else None
         self._datasets: dict[Split, PoseDataset] = {}
         self._position = 0
+        self._restored_length: int | None = None
         self._sampler: PersonBatchSampler | None = None
 
     @abstractmethod
@@ -124,13 +130,15 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         ):
             # A new trainer starts from the beginning; a checkpoint is loaded after this hook.
             self._position = 0
+            self._restored_length = None
             self._sampler = None
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled and augmented people, from the position in training on.
 
         Raises:
-            InputError: The people do not fill one batch, and several processes wait for them.
+            InputError: The people do not fill one batch, and several processes wait for them; or a
+                checkpoint is of a run whose epochs had another number of batches.
         """
         people = self._people("train")
         rank, world_size = self._process()
@@ -140,19 +148,29 @@ class PoseDataModule(pl.LightningDataModule, ABC):
                 f"{world_size} processes, found {len(people)}; choose a smaller batch_size."
             )
         self._position = self._consumed()
+        # Lightning's overfit_batches means the same batches again and again.
+        same = bool(getattr(self.trainer, "overfit_batches", 0))
         self._sampler = PersonBatchSampler(
             len(people),
             self.batch_size,
             seed=self.seed,
-            # Lightning's overfit_batches means the same batches again and again.
-            shuffle=not getattr(self.trainer, "overfit_batches", 0),
+            shuffle=not same,
             # Fewer people than a batch are one small batch.
             drop_last=len(people) >= self.batch_size,
             rank=rank,
             world_size=world_size,
             position=self._position,
         )
-        crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
+        if self._restored_length not in (None, len(self._sampler)):
+            raise InputError(
+                f"Expected {self._restored_length} batches an epoch, as in the run that the "
+                f"checkpoint goes on with, found {len(self._sampler)}; keep its batch_size and its "
+                "people, or begin a new run."
+            )
+        if same:
+            crops = CropDataset(people, self._evaluation_crop)
+        else:
+            crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
         return self._loader(crops, self._sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -164,8 +182,9 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         return self._evaluation_loader("test")
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of batches that training has consumed."""
-        return {"position": self._consumed()}
+        """Where training is, in batches of whole epochs, and how many an epoch has."""
+        length = self._restored_length if self._sampler is None else len(self._sampler)
+        return {"position": self._consumed(), "length": length}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the position that a checkpoint was written at.
@@ -174,6 +193,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             state_dict: What `state_dict` gave.
         """
         self._position = int(state_dict["position"])
+        self._restored_length = state_dict.get("length")
         self._sampler = None
 
     def _people(self, split: Split) -> PoseDataset:
@@ -221,7 +241,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             num_workers=self.num_workers,
             collate_fn=collate,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self._on_gpu() and torch.cuda.is_available(),
             worker_init_fn=_begin_worker if self._on_gpu() else _begin_modest_worker,
         )
 

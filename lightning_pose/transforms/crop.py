@@ -61,7 +61,7 @@ class PersonCrop:
             ("scale", scale, 0, np.inf),
             ("flip", flip, 0, 1),
         ):
-            if not low <= value <= high:
+            if not (low <= value <= high and np.isfinite(value)):
                 raise InputError(
                     f"Expected {name} from {low} to {high}, found {value}; correct the crop."
                 )

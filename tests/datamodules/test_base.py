@@ -281,9 +281,23 @@ def test_a_new_trainer_starts_from_the_beginning_and_the_same_one_goes_on(root: 
     assert recorder.seen == whole[:9]
 
 
+@pytest.mark.parametrize("settings", [{"batch_size": 2}, {"train": (1, 9)}])
+@pytest.mark.parametrize("batches", [5, 6])
+def test_a_run_does_not_go_on_with_epochs_of_another_length(
+    root: Path, tmp_path: Path, batches: int, settings: dict[str, Any]
+) -> None:
+    path = tmp_path / "some.ckpt"
+    fit(module(root), [SaveAt("on_train_batch_end", batches, path)], max_epochs=2)
+    for ask_for_steps in (False, True):
+        with pytest.raises(InputError, match=r"Expected 3 batches an epoch.*begin a new run"):
+            fit(module(root, **settings), ckpt_path=path, ask_for_steps=ask_for_steps)
+
+
 def test_overfit_batches_are_the_same_ones_every_epoch(root: Path) -> None:
-    seen = [people for people, _ in fit(module(root), overfit_batches=1, max_epochs=3)]
-    assert seen == [[1, 2, 3, 4]] * 3
+    seen = fit(module(root), overfit_batches=1, max_epochs=3)
+    assert [people for people, _ in seen] == [[1, 2, 3, 4]] * 3
+    # Not even turned, scaled or mirrored.
+    assert len({crop for _, crop in seen}) == 1
 
 
 def test_lightning_may_not_shard_the_data_itself(root: Path) -> None:
@@ -302,3 +316,8 @@ def test_fewer_people_than_processes_are_refused_where_all_must_have_one(
     monkeypatch.setattr(PoseDataModule, "_process", lambda _: (0, 2))
     with pytest.raises(InputError, match="test split for each of 2 processes, found 1"):
         data.test_dataloader()
+
+
+def test_a_negative_number_of_workers_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="num_workers of 0 or more, found -1"):
+        module(root, num_workers=-1)
