@@ -24,8 +24,18 @@ __all__ = ["SMPBackbone"]
 
 _Channels = tuple[float, float, float]
 
-# What the ImageNet classifiers among smp's own encoders subtract and divide by.
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# What smp's own encoders subtract and divide by. Their ImageNet weights are those of torchvision,
+# timm and pretrained-models.pytorch, whose settings say it: mostly the statistics of ImageNet, a
+# half for some that were trained in TensorFlow, and for DPN what it had in MXNet.
+_IMAGENET: tuple[_Channels, _Channels] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF: tuple[_Channels, _Channels] = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+_DPN: tuple[_Channels, _Channels] = (124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3
+_NORMALISATIONS = {
+    "xception": _HALF,
+    "inception": _HALF,
+    "timm-tf_efficientnet_lite": _HALF,
+    "dpn": _DPN,
+}
 
 # Arguments of smp's classes that belong to its own head, or that this class gives itself.
 _NOT_OPTIONS = {
@@ -201,10 +211,12 @@ def _normalisation(encoder: str) -> tuple[_Channels, _Channels]:
     """The mean and standard deviation that an encoder's ImageNet weights were trained with."""
     import timm
 
-    is_timm = encoder.startswith("tu-")
-    config = timm.models.get_pretrained_cfg(encoder.removeprefix("tu-")) if is_timm else None
+    if not encoder.startswith("tu-"):
+        own = (value for name, value in _NORMALISATIONS.items() if encoder.startswith(name))
+        return next(own, _IMAGENET)
+    config = timm.models.get_pretrained_cfg(encoder.removeprefix("tu-"))
     if config is None:
-        return _IMAGENET_MEAN, _IMAGENET_STD
+        return _IMAGENET
     (red, green, blue), (red_std, green_std, blue_std) = config.mean, config.std
     return (red, green, blue), (red_std, green_std, blue_std)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lightning_pose.backbones import SMPBackbone
+from lightning_pose.backbones.smp import _normalisation
 from lightning_pose.errors import InputError
 
 # Each decoder in a narrow form, with the strides of its dense and deep maps.
@@ -131,6 +132,25 @@ def test_an_encoder_of_smp_reads_its_own_file(tmp_path: Path) -> None:
     states = one.encoder_layers.state_dict(), other.encoder_layers.state_dict()
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert other.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mean", "std"),
+    [
+        ("resnet34", 0.485, 0.229),
+        ("timm-efficientnet-b0", 0.485, 0.229),
+        ("xception", 0.5, 0.5),
+        ("inceptionv4", 0.5, 0.5),
+        ("inceptionresnetv2", 0.5, 0.5),
+        ("timm-tf_efficientnet_lite0", 0.5, 0.5),
+        ("dpn68", 124 / 255, 0.23482446870963955),
+    ],
+)
+def test_each_encoder_of_smp_is_normalised_for_by_its_own_weights(
+    encoder: str, mean: float, std: float
+) -> None:
+    found = _normalisation(encoder)
+    assert (found[0][0], found[1][0]) == pytest.approx((mean, std))
 
 
 def write_other_encoder(path: Path) -> None:
