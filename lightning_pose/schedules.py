@@ -120,7 +120,8 @@ def configure(
         optimizer: Makes the optimiser.
         lr_scheduler: Makes the scheduler, if there is to be one.
         interval: When the scheduler steps. ReduceLROnPlateau does after every epoch with a
-            validation, whatever is said here.
+            validation, whatever is said here; it is refused where validations are not counted in
+            epochs.
         trainer: Knows how long the training is, and how often it validates.
 
     Returns:
@@ -148,8 +149,14 @@ def configure(
         # Its mode says which way is better, and so which figure it can watch.
         config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
         # There is a new figure only after a validation, which not every epoch has.
-        every = None if trainer is None else trainer.check_val_every_n_epoch
-        config |= {"interval": "epoch", "frequency": every or 1}
+        every = 1 if trainer is None else trainer.check_val_every_n_epoch
+        if every is None or (trainer is not None and trainer.limit_val_batches == 0):
+            raise InputError(
+                "Expected a validation every so many epochs for ReduceLROnPlateau, found "
+                "trainer.check_val_every_n_epoch null or trainer.limit_val_batches 0; change that, "
+                "or choose another scheduler."
+            )
+        config |= {"interval": "epoch", "frequency": every}
     return {"optimizer": made, "lr_scheduler": config}
 
 

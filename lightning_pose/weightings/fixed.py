@@ -22,7 +22,8 @@ class FixedWeighting(Weighting):
         weights: Weight by head name, 0 or more; a head that is not named has weight 1.
 
     Raises:
-        InputError: A weight is negative or not finite, or names a head that the model has not.
+        InputError: A weight is negative or not finite, or names a head that the model has not; or
+            no head has a weight above 0.
 
     Example:
         >>> weighting = FixedWeighting({"mask": 0.5})
@@ -49,10 +50,14 @@ class FixedWeighting(Weighting):
                 f"Expected weights for the heads {sorted(head_names)}, found some for {unknown}; "
                 "correct model.weighting.weights, or add those heads."
             )
+        if not any(self.weights.get(name, 1.0) > 0 for name in head_names):
+            raise InputError(
+                f"Expected a weight above 0 for at least one of the heads {sorted(head_names)}, "
+                "found only zeros; with nothing to learn there is no training."
+            )
 
     @override
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         weights = {name: self.weights.get(name, 1.0) for name in losses}
         terms = [weights[name] * loss for name, loss in losses.items() if weights[name] > 0]
-        # With every weight 0 there is nothing to learn, and the sum of no terms has no device.
-        return torch.stack(terms).sum() if terms else next(iter(losses.values())).new_zeros(())
+        return torch.stack(terms).sum()
