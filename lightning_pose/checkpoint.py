@@ -114,7 +114,8 @@ def check_class_path(class_path: str, trusted: Sequence[str] = TRUSTED) -> None:
     if not class_path.startswith(tuple(f"{package}." for package in trusted)):
         raise InputError(
             f"Expected a class from one of {', '.join(trusted)}, found {class_path!r}; only if you "
-            "trust that code, name its package to allow it."
+            "trust that code, allow its package (`--allow` of predict, `allow=` in Python, and for "
+            "the other commands a --config that names the class)."
         )
 
 
@@ -132,7 +133,11 @@ def _class_paths(spec: Any) -> Iterator[str]:
 def _is_model(spec: Any) -> bool:
     """Whether a spec has the keys and the plain types that `PoseModule.spec` writes."""
     keys = {"backbone", "heads", "main_head", "weighting", "skeleton", "input_size", "mean", "std"}
-    if not isinstance(spec, dict) or set(spec) != keys or not isinstance(spec["heads"], dict):
+    # Files from before it was written lack it, and their models were trained with the default.
+    optional = {"enlarge"}
+    if not isinstance(spec, dict) or set(spec) - optional != keys:
+        return False
+    if not isinstance(spec["heads"], dict):
         return False
     parts = [spec["backbone"], spec["weighting"], *spec["heads"].values()]
     return (
@@ -146,6 +151,7 @@ def _is_model(spec: Any) -> bool:
         and isinstance(spec["skeleton"], dict)
         and all(isinstance(spec[key], list) for key in ("input_size", "mean", "std"))
         and all(len(spec[key]) == 3 for key in ("mean", "std"))
+        and isinstance(spec.get("enlarge", 1.0), float)
     )
 
 
@@ -230,6 +236,11 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
         raise InputError(
             f"Expected a checkpoint of tensors and plain data, found something else in {path}; it "
             "was refused, because loading other objects could run code."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"Expected to read the checkpoint {path}, found that it cannot be opened "
+            f"({error.strerror}); check its permissions."
         ) from error
     # Python's documentation lists no end of what unpickling damaged bytes may raise, and on the CPU
     # nothing but the file can be the cause.

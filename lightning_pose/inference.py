@@ -90,19 +90,19 @@ def load(
 
 
 def predict_people(
-    model: PoseModule, people: Iterable[Person], batch_size: int = 16, enlarge: float = 1.25
+    model: PoseModule, people: Iterable[Person], batch_size: int = 16
 ) -> Iterator[PersonPrediction]:
     """Find the joints and masks of people, in their order.
 
     Keypoints are those of the model's main head, or of its first head that has any; masks
-    likewise. People are taken from the iterable a batch at a time, so it may be endless, and the
+    likewise. A person's box is enlarged as in the model's training, and a whole picture is not.
+    People are taken from the iterable a batch at a time, so it may be endless, and the
     batch size changes speed and memory, never an answer by more than rounding.
 
     Args:
         model: A trained model in evaluation mode, see `load`.
         people: Who to look at.
         batch_size: How many people go through the network at once.
-        enlarge: How much larger than a person's box the crop is; a whole picture is not enlarged.
 
     Yields:
         One prediction a person.
@@ -124,13 +124,11 @@ def predict_people(
         raise InputError(f"Expected a batch size of 1 or more, found {batch_size}; raise it.")
     queue = iter(people)
     while batch := list(islice(queue, batch_size)):
-        yield from _predict_batch(model, batch, enlarge)
+        yield from _predict_batch(model, batch)
 
 
-def _predict_batch(
-    model: PoseModule, people: Sequence[Person], enlarge: float
-) -> Iterator[PersonPrediction]:
-    cut = [_crop(person, model.input_size, enlarge) for person in people]
+def _predict_batch(model: PoseModule, people: Sequence[Person]) -> Iterator[PersonPrediction]:
+    cut = [_crop(person, model.input_size, model.enlarge) for person in people]
     images, crops = [image for image, _ in cut], [matrix for _, matrix in cut]
     crop = torch.from_numpy(np.stack(crops))
     # Channels-first in shape, while memory stays in the order in which it was decoded.

@@ -44,6 +44,9 @@ class PoseModule(pl.LightningModule):
         mean: Per-channel mean that pictures are normalised by, on a scale of 0 to 1; by default
             what the backbone's weights expect.
         std: The standard deviation that belongs to it.
+        enlarge: How much larger than a person's box the crops are that the model is trained on, so
+            that `predict_people` cuts them in the same way; the command line takes it from the data
+            module.
 
     Raises:
         InputError: The parts do not fit each other.
@@ -72,6 +75,7 @@ class PoseModule(pl.LightningModule):
         lr_interval: Interval = "epoch",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        enlarge: float = 1.25,
     ) -> None:
         super().__init__()
         self.skeleton = Skeleton.from_dict(skeleton)
@@ -83,6 +87,7 @@ class PoseModule(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
+        self.enlarge = float(enlarge)
         self.mean = tuple(float(v) for v in (backbone.mean if mean is None else mean))
         self.std = tuple(float(v) for v in (backbone.std if std is None else std))
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -245,7 +250,16 @@ class PoseModule(pl.LightningModule):
         self._log_scores("test", self.test_scores)
 
     def _log_scores(self, stage: str, scores: Scores) -> None:
-        for key, value in scores.compute().items():
+        figures = scores.compute()
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        if fitting and not self.trainer.sanity_checking and figures["main"].isnan():
+            # Nothing is better than NaN: the first checkpoint would be the best for ever.
+            raise InputError(
+                f"Expected someone in the validation whom {self.main_head} can be judged by, found "
+                "no value for its first metric (no labelled joint, no head size or no mask); "
+                "set model.main_head to another head, or validate on other people."
+            )
+        for key, value in figures.items():
             # The same figure in all processes already; Lightning wants to hear it all the same.
             shown = key.endswith(("/PCKh", "/Dice"))
             self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
@@ -275,6 +289,7 @@ class PoseModule(pl.LightningModule):
             "input_size": list(self.input_size),
             "mean": list(self.mean),
             "std": list(self.std),
+            "enlarge": self.enlarge,
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

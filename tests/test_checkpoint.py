@@ -232,6 +232,7 @@ def test_format_1_is_still_read() -> None:
         ("mean", "abc"),
         ("input_size", None),
         ("input_size", ["a", "b"]),
+        ("enlarge", "a lot"),
         ("more", 1),
     ],
 )

@@ -58,6 +58,20 @@ def test_a_mask_comes_back_to_its_pixels_and_is_0_beyond_the_crop():
     assert (found.mask[~inside] == 0).all()
 
 
+def test_a_box_is_enlarged_as_in_the_training_of_the_model():
+    image = np.zeros((200, 240, 3), dtype=np.uint8)
+    image[:, :, 2] = 255
+    box = np.array([90.25, 60.25, 130.25, 120.25], dtype=np.float32)
+    areas = []
+    for enlarge in (1.0, 1.5):
+        model = dot_model()
+        model.enlarge = enlarge
+        (found,) = predict_people(model, [Person(image, box)])
+        areas.append((found.mask > 0.99).sum())
+    assert areas[0] == 40 * 60
+    assert areas[1] == 60 * 90
+
+
 def test_the_mask_of_a_shape_is_that_shape():
     image = np.zeros((150, 130, 3), dtype=np.uint8)
     image[30:110, 40:90, 2] = 255

@@ -83,6 +83,16 @@ def test_weight_zero_keeps_a_head_from_teaching_but_gives_it_a_gradient() -> Non
     assert any(p.grad.any() for p in module.heads["heatmap"].parameters())
 
 
+def test_in_one_process_a_head_of_weight_zero_stays_as_it_is() -> None:
+    # Not even the weight decay touches what has no gradient.
+    decaying = partial(torch.optim.AdamW, lr=0.1, weight_decay=0.5)
+    module = model(weighting=FixedWeighting({"mask": 0.0}), optimizer=decaying)
+    before = [parameter.detach().clone() for parameter in module.heads["mask"].parameters()]
+    fit(module)
+    for old, new in zip(before, module.heads["mask"].parameters(), strict=True):
+        assert torch.equal(old, new)
+
+
 def test_a_nan_in_a_head_of_weight_zero_does_no_harm() -> None:
     module = model(weighting=FixedWeighting({"coordinates": 0.0}))
     with torch.no_grad():
@@ -185,16 +195,17 @@ def test_a_joint_that_the_crop_cut_off_counts_as_missed() -> None:
     assert figures["val/coordinates/PCKh"] == pytest.approx(13 / 14)
 
 
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+
 def fit(module: PoseModule, steps: int = 1, **settings: object) -> pl.Trainer:
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
+    trainer = pl.Trainer(max_steps=steps, **QUIET, **settings)
     loader = DataLoader([make_example(n, SIZE) for n in range(4)], batch_size=2, collate_fn=collate)
     trainer.fit(module, loader, loader)
     return trainer
@@ -283,6 +294,32 @@ def test_a_plateau_waits_for_a_validation_whatever_the_interval() -> None:
     trainer = fit(module, steps=12, check_val_every_n_epoch=2)  # Epochs of two batches.
     # The first figure is the best so far; each that is no better halves the rate.
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5**2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"check_val_every_n_epoch": None, "val_check_interval": 3}, {"limit_val_batches": 0}],
+)
+def test_a_plateau_without_a_validation_every_so_many_epochs_is_refused(
+    settings: dict[str, object],
+) -> None:
+    module = model(lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
+    with pytest.raises(InputError, match="for ReduceLROnPlateau, found"):
+        fit(module, steps=8, **settings)
+
+
+def test_a_validation_that_cannot_judge_the_main_head_stops_the_training() -> None:
+    module = model(heads={"joints": SoftmaxJointHead(), "mask": MaskHead()})
+    blind = [make_example(n, SIZE) for n in range(4)]
+    for example in blind:
+        example.source.head_size = 0.0
+    loader = DataLoader(blind, batch_size=2, collate_fn=collate)
+    trainer = pl.Trainer(max_steps=2, **QUIET)
+    with pytest.raises(InputError, match=r"whom joints can be judged by.*set model\.main_head"):
+        trainer.fit(module, loader, loader)
+    assert trainer.global_step == 2, "the sanity check sees too few people to tell"
+    # Only scored, it is what it is.
+    assert math.isnan(pl.Trainer(**QUIET).validate(module, loader)[0]["val/main"])
 
 
 def test_a_head_of_weight_zero_that_diverged_does_not_stop_a_validation() -> None:
