@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import wandb
 
 from lightning_pose.cli import main
 from lightning_pose.runs import SHIPPED_CONFIGS
@@ -55,4 +56,8 @@ def test_an_overlay_stacks_on_an_experiment(
     (run,) = (tmp_path / "checkpoints" / "combined").iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay == "logger/wandb.yaml":
-        assert list((run / "wandb").glob("offline-run-*/*.wandb"))
+        wandb.finish()  # As at the end of the process.
+        (log,) = (run / "wandb").glob("offline-run-*/*.wandb")
+        written = log.read_bytes()
+        assert all(key in written for key in (b"main_head", b"val/heatmap/PCKh", b"val/loss/mask"))
+        assert list(log.parent.rglob("media/images/val/predictions_*.png"))

@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 from jaxtyping import UInt8
+from PIL import Image
 from pytorch_lightning.callbacks import Callback
 
 from lightning_pose.batch import Batch, Prediction
@@ -36,7 +36,9 @@ class ContactSheet(Callback):
 
     def __init__(self, folder: Path, people: int = 8) -> None:
         if people < 1:
-            raise InputError(f"Expected 1 or more people on a contact sheet, found {people}.")
+            raise InputError(
+                f"Expected 1 or more people on a contact sheet, found {people}; raise it."
+            )
         self.folder = folder
         self.people = people
         self._rows: list[list[Tile]] = []
@@ -72,7 +74,7 @@ class ContactSheet(Callback):
         sheet = contact_sheet(self._rows, skeleton)
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"epoch_{trainer.current_epoch:03d}_step_{trainer.global_step:06d}.png"
-        cv2.imwrite(str(self.folder / name), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+        Image.fromarray(sheet).save(self.folder / name)
         log_picture(trainer.loggers, "val/predictions", sheet, trainer.global_step)
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from lightning_pose.errors import InputError
+
 __all__ = ["log_config", "log_picture"]
 
 
@@ -34,6 +36,22 @@ def log_config(loggers: Iterable[Logger], config: dict[str, Any]) -> None:
     Args:
         loggers: The trainer's loggers.
         config: Plain data.
+
+    Raises:
+        InputError: W&B has no account to log to.
     """
     for logger in loggers:
-        logger.log_hyperparams(config)
+        if not isinstance(logger, WandbLogger):
+            logger.log_hyperparams(config)
+            continue
+        # Imported when it is used: it takes a second, and few runs have it.
+        import wandb
+
+        try:
+            logger.log_hyperparams(config)
+        except wandb.Error as error:
+            words = " ".join(str(error).split()).rstrip(".")
+            raise InputError(
+                f"Expected W&B to begin a run, found: {words}; log in with `wandb login`, or add "
+                "--trainer.logger.init_args.offline true."
+            ) from error

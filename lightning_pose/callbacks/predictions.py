@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from lightning_pose.batch import Batch, Prediction
+from lightning_pose.callbacks.best import BestValidation
 from lightning_pose.geometry import apply_affine, crop_scale, invert_affine
 from lightning_pose.metrics import dice_per_person, joint_errors
 
@@ -31,7 +32,7 @@ class SavePredictions(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.best = float("-inf")
+        self.best = BestValidation()
         self._rows: list[dict[str, np.ndarray]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,10 +60,8 @@ class SavePredictions(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file if this validation is the best so far."""
-        main = trainer.callback_metrics.get("val/main")
-        if trainer.sanity_checking or main is None or not float(main) > self.best:
+        if not self.best.is_new(trainer):
             return
-        self.best = float(main)
         rows = self._rows
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size

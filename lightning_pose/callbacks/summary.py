@@ -1,11 +1,14 @@
 """The short table at the end of a run: its best figures, where it is, and what to type next."""
 
+import shlex
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
+
+from lightning_pose.callbacks.best import BestValidation
 
 __all__ = ["RunSummary"]
 
@@ -19,17 +22,15 @@ class RunSummary(Callback):
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.best = float("-inf")
+        self.best = BestValidation()
         self.figures: dict[str, float] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the figures of the best validation so far."""
-        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        if not trainer.sanity_checking and metrics.get("val/main", float("nan")) > self.best:
-            self.best = metrics["val/main"]
+        if self.best.is_new(trainer):
             self.figures = {
-                key.removeprefix("val/"): value
-                for key, value in metrics.items()
+                key.removeprefix("val/"): float(value)
+                for key, value in trainer.callback_metrics.items()
                 if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
             }
 
@@ -42,19 +43,21 @@ class RunSummary(Callback):
 
     def print(self) -> None:
         """Print the table, the run's folder, and the next command."""
-        if not (self.run / "best.ckpt").is_file():
-            Console().print(f"No validation has finished: there is no best.ckpt in {self.run}.")
-            return
-        table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
-        for key, value in sorted(self.figures.items()):
-            head, metric = key.split("/")
-            table.add_row(head, metric, f"{value:.4f}")
         console = Console()
-        console.print(table)
-        # Not wrapped, so that the command can be copied whole.
-        for line in (
-            f"Run folder: {self.run}",
-            f"Next: lightning predict --ckpt_path {self.run / 'best.ckpt'} --images PICTURES "
-            "--output predictions",
-        ):
-            console.print(line, soft_wrap=True, highlight=False)
+        if not (self.run / "best.ckpt").is_file():
+            lines = [f"No validation was kept: there is no best.ckpt in {self.run}."]
+        else:
+            table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
+            for key, value in sorted(self.figures.items()):
+                head, metric = key.split("/")
+                table.add_row(head, metric, f"{value:.4f}")
+            console.print(table)
+            checkpoint = shlex.quote(str(self.run / "best.ckpt"))
+            lines = [
+                f"Run folder: {self.run}",
+                f"Next: lightning predict --ckpt_path {checkpoint} --images PICTURES "
+                "--output predictions",
+            ]
+        for line in lines:
+            # As it is, so that the command can be copied whole.
+            console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -1,5 +1,7 @@
 """What the callbacks write; the whole command is tested in tests/commands/test_training.py."""
 
+import math
+import shlex
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+import wandb
 from pytorch_lightning.loggers import WandbLogger
 from torch.utils.data import DataLoader
 
@@ -20,6 +23,7 @@ from lightning_pose.callbacks import (
     log_config,
     log_picture,
 )
+from lightning_pose.callbacks.best import BestValidation
 from lightning_pose.errors import InputError
 from lightning_pose.geometry import transform_points
 from lightning_pose.heads import MaskHead, RegressionHead
@@ -68,7 +72,7 @@ def test_errors_are_distances_in_source_pixels(tmp_path: Path) -> None:
 
 def test_a_worse_validation_does_not_replace_a_better_one(tmp_path: Path) -> None:
     callback = SavePredictions(tmp_path / "p.npz")
-    callback.best = 2.0
+    callback.best.figure = 2.0
     validate(callback, [1])
     assert not (tmp_path / "p.npz").exists()
 
@@ -90,6 +94,13 @@ def test_the_w_and_b_logger_gets_the_picture_and_the_config() -> None:
     logger.log_image.assert_called_once_with(key="val/predictions", images=[picture], step=7)
     log_config([logger], {"seed_everything": 0})
     logger.log_hyperparams.assert_called_once_with({"seed_everything": 0})
+
+
+def test_without_an_account_w_and_b_gets_one_sentence() -> None:
+    logger = MagicMock(spec=WandbLogger)
+    logger.log_hyperparams.side_effect = wandb.errors.UsageError("No API key.\nLog in.")
+    with pytest.raises(InputError, match=r"found: No API key\. Log in; log in with `wandb login`"):
+        log_config([logger], {})
 
 
 def test_a_sheet_shows_truth_and_predictions_and_says_how_good_they_are(
@@ -130,14 +141,36 @@ def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:
         ContactSheet(tmp_path, people=0)
 
 
+def test_the_best_validation_is_the_one_that_has_a_checkpoint() -> None:
+    trainer = MagicMock(spec=pl.Trainer, sanity_checking=False, fast_dev_run=False)
+    trainer.state = MagicMock(fn="fit")
+    best = BestValidation()
+
+    def validated(step: int, figure: float) -> bool:
+        trainer.global_step = step
+        trainer.callback_metrics = {"val/main": torch.tensor(figure)}
+        return best.is_new(trainer)
+
+    # As ModelCheckpoint does: nothing before the first step, nor twice between two steps.
+    seen = [(0, 0.1), (2, 0.2), (2, 0.3), (4, 0.25), (4, 0.5), (6, 0.5), (8, math.nan), (9, 0.6)]
+    assert [validated(*one) for one in seen] == [
+        *(False, True, False, True),
+        *(False, True, False, True),
+    ]
+
+
 def test_the_summary_prints_figures_folder_and_next_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "best.ckpt").touch()
-    summary = RunSummary(tmp_path / "run")
+    run = tmp_path / "my [old] :key: runs"
+    run.mkdir()
+    (run / "best.ckpt").touch()
+    summary = RunSummary(run)
     trainer = validate(summary, [1, 2])
     summary.print()
     printed = capsys.readouterr().out
     assert f"{trainer.callback_metrics['val/mask/Dice']:.4f}" in printed
-    assert f"--ckpt_path {tmp_path / 'run' / 'best.ckpt'}" in printed
+    assert f"Run folder: {run}\n" in printed
+    (command,) = (line for line in printed.splitlines() if line.startswith("Next: "))
+    words = shlex.split(command.removeprefix("Next: "))
+    assert words[words.index("--ckpt_path") + 1] == str(run / "best.ckpt")
