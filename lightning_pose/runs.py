@@ -15,6 +15,9 @@ SHIPPED_CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.p
 
 _RUN_VARIABLE = "LIGHTNING_POSE_RUN"
 
+_BEGUN = ("config.yaml", "hparams.yaml", "events.out.tfevents.")
+"""What is in a run's folder before the first step; nothing of it is lost with the folder."""
+
 
 def find_config(name: str) -> Path:
     """Look a config up in the current folder, in ./configs, and among those that we ship.
@@ -38,6 +41,7 @@ def find_config(name: str) -> Path:
             for place in places[1:]
             for path in place.rglob("*.yaml")
         }
+        | {path.name for path in Path().glob("*.yaml")}
     )
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
     raise InputError(
@@ -82,10 +86,16 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
         root/experiment/name, which did not exist before.
 
     Raises:
-        InputError: A run of that name exists.
+        InputError: A run of that name exists, or a name is none of a single folder.
     """
     if "LOCAL_RANK" in os.environ and _RUN_VARIABLE in os.environ:
         return Path(os.environ[_RUN_VARIABLE])
+    for word, value in (("experiment", experiment), ("run", name)):
+        if value is not None and (value in ("", ".", "..") or Path(value).name != value):
+            raise InputError(
+                f"Expected --{word} as the name of one folder, found {value!r}; choose another, "
+                "and set --trainer.default_root_dir to write elsewhere."
+            )
     parent = Path(root) / experiment
     stem = name or time.strftime("%Y-%m-%d_%H-%M-%S")
     run = parent / stem
@@ -116,6 +126,19 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
             return run
 
 
-def release_run() -> None:
-    """Forget the folder of the run that has ended, so that this process can start another."""
-    os.environ.pop(_RUN_VARIABLE, None)
+def release_run(failed: bool = False) -> None:
+    """Forget the folder of the run that has ended, so that this process can start another.
+
+    Args:
+        failed: The run ended by an error. Where that was before its first figure, its folder is
+            removed, so that its name is free for the next attempt.
+    """
+    claimed = os.environ.pop(_RUN_VARIABLE, None)
+    if claimed is None or not failed or os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    run = Path(claimed)
+    files = list(run.iterdir())
+    if all(path.name.startswith(_BEGUN) and path.is_file() for path in files):
+        for path in files:
+            path.unlink()
+        run.rmdir()

@@ -31,6 +31,48 @@ def test_a_missing_config_lists_near_names(tmp_path: Path, monkeypatch: pytest.M
         runs.find_config("conbined.yaml")
 
 
+def test_a_config_in_this_folder_is_near_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(InputError, match=r"did you mean mine\.yaml"):
+        runs.find_config("mime.yaml")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../b", "/tmp/b"])
+def test_a_run_is_one_folder_below_its_experiment(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="name of one folder"):
+        runs.claim_run(tmp_path, "combined", name)
+    with pytest.raises(InputError, match="name of one folder"):
+        runs.claim_run(tmp_path, name)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_that_failed_before_its_first_figure_leaves_its_name_free(tmp_path: Path) -> None:
+    for _ in range(2):
+        run = runs.claim_run(tmp_path, "combined", "mine")
+        (run / "config.yaml").touch()
+        (run / "events.out.tfevents.1.host").touch()
+        runs.release_run(failed=True)
+        assert not run.exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "best.ckpt", "notes.txt"])
+def test_a_run_that_failed_later_stays_whole(tmp_path: Path, name: str) -> None:
+    run = runs.claim_run(tmp_path, "combined", "mine")
+    for file in ("config.yaml", name):
+        (run / file).touch()
+    runs.release_run(failed=True)
+    assert {path.name for path in run.iterdir()} == {"config.yaml", name}
+
+
+def test_a_run_that_ended_well_stays(tmp_path: Path) -> None:
+    run = runs.claim_run(tmp_path, "combined", "mine")
+    runs.release_run()
+    assert run.is_dir()
+
+
 def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
     folders = {runs.claim_run(tmp_path, "combined") for _ in range(3)}
     assert len(folders) == 3

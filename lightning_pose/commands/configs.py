@@ -8,7 +8,7 @@ from jsonargparse import set_parsing_settings
 from lightning_pose import runs
 from lightning_pose.errors import InputError
 
-__all__ = ["TRUSTED", "distrust", "option", "resolve_configs"]
+__all__ = ["LEFT_OUT", "TRUSTED", "distrust", "option", "resolve_configs"]
 
 TRUSTED = (
     "lightning_pose",
@@ -22,6 +22,10 @@ TRUSTED = (
     "albumentations",
 )
 """Where the classes come from that a config beside a checkpoint may name unasked."""
+
+
+LEFT_OUT = tuple(f"--trainer.{key}=null" for key in ("callbacks", "profiler", "logger"))
+"""Words behind such a config: even trusted ones of these write to whatever path it says."""
 
 
 def resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:

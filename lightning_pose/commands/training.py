@@ -2,6 +2,7 @@
 
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ import lightning_pose.schedules
 import lightning_pose.weightings  # noqa: F401
 from lightning_pose import checkpoint, runs
 from lightning_pose.callbacks import ContactSheet, RunSummary, SavePredictions, log_config
-from lightning_pose.commands.configs import TRUSTED, distrust, option, resolve_configs
+from lightning_pose.commands.configs import LEFT_OUT, TRUSTED, distrust, option, resolve_configs
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import InputError
 from lightning_pose.module import PoseModule
@@ -79,6 +80,7 @@ class PoseCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
         parser.link_arguments("data.skeleton", "model.skeleton", apply_on="instantiate")
         parser.link_arguments("data.input_size", "model.input_size", apply_on="instantiate")
+        parser.link_arguments("data.enlarge", "model.enlarge", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the words that were given, whatever this process was started with."""
@@ -123,7 +125,7 @@ class PoseCLI(LightningCLI):
         # A run repeated from its config must not claim this run's name.
         self.saved.run = None
         self.run_folder = runs.claim_run(
-            settings.trainer.default_root_dir, settings.experiment, settings.run
+            settings.trainer.default_root_dir or ".", settings.experiment, settings.run
         )
         settings.trainer.default_root_dir = str(self.run_folder)
         for logger in _as_list(settings.trainer.logger):
@@ -131,15 +133,12 @@ class PoseCLI(LightningCLI):
                 logger.init_args.save_dir = str(self.run_folder)
 
     def instantiate_classes(self) -> None:
-        """Make the data module, the model and the trainer; without them there is no run."""
+        """Make the data module, the model and the trainer."""
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError, MisconfigurationException) as error:
+        # The last of them for an accelerator or a strategy whose package is not installed.
+        except (ValueError, TypeError, MisconfigurationException, ModuleNotFoundError) as error:
             raise _refusal(error) from error
-        finally:
-            failed = not hasattr(self, "trainer") and self.subcommand == "fit"
-            if failed and self.run_folder.is_dir() and not any(self.run_folder.iterdir()):
-                self.run_folder.rmdir()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with our precision, loggers and callbacks where none were chosen."""
@@ -183,9 +182,12 @@ class PoseCLI(LightningCLI):
     def before_fit(self) -> None:
         """Write the resolved config into the run's folder, and send it to the loggers."""
         if self.trainer.is_global_zero:
-            path = self.run_folder / "config.yaml"
-            self._parser("fit").save(self.saved, path, skip_unset=False)
-            log_config(self.trainer.loggers, yaml.safe_load(path.read_text()))
+            config = yaml.safe_load(self._parser("fit").dump(self.saved, skip_unset=False))
+            # In ASCII, which every encoding of a machine's text files reads alike.
+            (self.run_folder / "config.yaml").write_text(
+                yaml.safe_dump(config, sort_keys=False), encoding="ascii"
+            )
+            log_config(self.trainer.loggers, config)
 
     def after_fit(self) -> None:
         """Print the best figures, where the run is, and the next command."""
@@ -226,7 +228,12 @@ def main(command: str, argv: Sequence[str]) -> None:
         found = runs.config_of(checkpoint_path)
         distrust()
         configs = [found]
-        words = ["--config", str(found), *words]
+        words = ["--config", str(found), *LEFT_OUT, *words]
+        if command == "fit":
+            print(
+                f"lightning fit: goes on with {found}, but without callbacks, profiler and loggers "
+                "that it may name; name it with --config to have them."
+            )
     experiment = configs[0].stem if configs else "unnamed"
     for message in (
         # The folder is new: these warn of files that this very run has just written there.
@@ -246,12 +253,18 @@ def main(command: str, argv: Sequence[str]) -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "litlogger" not in record.getMessage()
     )
+    failed = True
     try:
         PoseCLI([command, *words], experiment)
+        failed = False
     except ArgumentError as error:
-        raise InputError(_explain(error)) from error
+        raise InputError(_explain(error, command)) from error
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        if _raised_by_lightning(error):
+            raise _refusal(error) from error
+        raise
     finally:
-        runs.release_run()
+        runs.release_run(failed)
 
 
 def _packages(settings: Namespace) -> list[str]:
@@ -267,6 +280,13 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+def _raised_by_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself has refused something, such as a monitor that nobody logs."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    module = frames[-1][0].f_globals.get("__name__", "")
+    return str(module).startswith(("pytorch_lightning.", "lightning_fabric."))
+
+
 def _refusal(error: Exception) -> InputError:
     """The sentence of ours behind an error of jsonargparse, or else one around its own words."""
     cause: BaseException | None = error
@@ -280,7 +300,7 @@ def _refusal(error: Exception) -> InputError:
     )
 
 
-def _explain(error: ArgumentError) -> str:
+def _explain(error: ArgumentError, command: str) -> str:
     """Say in one sentence what jsonargparse says in many."""
     detail = " ".join(str(error).split())
     key = re.search(r'(?:Parser key|Validation failed: Key) "?([\w.]+)', detail)
@@ -304,5 +324,5 @@ def _explain(error: ArgumentError) -> str:
         )
     return (
         f"Expected a command line and configs that fit together, found: {detail.rstrip('.')}; see "
-        "`lightning fit --help` for the keys."
+        f"`lightning {command} --help` for the keys."
     )
