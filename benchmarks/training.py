@@ -9,6 +9,7 @@ in turn, and the ratios to the bare loop. With --root the data is Leeds Sports P
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_pose.batch import Batch
 from lightning_pose.commands.training import PoseCLI
@@ -111,7 +114,7 @@ def main() -> None:
             optimizer.step()
         return people / (time.perf_counter() - start)
 
-    def fit(with_data: bool) -> float:
+    def fit(with_data: bool, folder: str) -> float:
         model, data = parts()
         watch = Stopwatch()
         trainer = pl.Trainer(
@@ -120,9 +123,10 @@ def main() -> None:
             limit_train_batches=options.batches,
             limit_val_batches=0,
             gradient_clip_val=5.0,
-            callbacks=[watch],
+            callbacks=[watch, LearningRateMonitor()],
             plugins=[AutoPrecision()],
-            logger=False,
+            # What `lightning fit` has by default, but for what happens at validations.
+            logger=[TensorBoardLogger(folder), CSVLogger(folder)],
             enable_checkpointing=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
@@ -135,13 +139,14 @@ def main() -> None:
 
     ways: dict[str, Callable[[], float]] = {
         "bare loop, cached batches": bare,
-        "fit, cached batches": lambda: fit(False),
-        "fit, with its data": lambda: fit(True),
+        "fit, cached batches": lambda: fit(False, folder),
+        "fit, with its data": lambda: fit(True, folder),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(options.repeats):
-        for name, way in ways.items():
-            rates[name].append(way())
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(options.repeats):
+            for name, way in ways.items():
+                rates[name].append(way())
     reference = rates["bare loop, cached batches"]
     print(f"{'':28} {'pictures/s':>10} {'of bare loop':>12}")
     for name, values in rates.items():
