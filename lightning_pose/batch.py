@@ -212,8 +212,8 @@ class Prediction:
     def finite(self) -> "Prediction":
         """A copy without NaN and infinity, for scoring.
 
-        A joint that is nowhere becomes a point a million pixels away with score 0, which is wrong
-        by any measure, and a probability that is none becomes 0.
+        A coordinate that is none becomes a million pixels, which is wrong by any measure, a score
+        that is none becomes 0, and so does a probability.
         """
         far = 1e6
 

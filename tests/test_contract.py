@@ -86,7 +86,8 @@ def test_a_person_without_labels_does_not_teach_beside_one_with_them(name: str) 
     model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
     batch, alone = make_batch(2, size), make_batch(1, size)
     batch.visibility[1] = 0
-    batch.keypoints[1] = 0
+    # Wherever an unlabelled joint is said to be, it is not looked at.
+    batch.keypoints[1] = 20
     batch.mask[1] = -1
     head, output = model.heads[name], model(batch.image)[name]
     expected = head.loss(output[:1], head.encode(alone, output[:1].shape))
@@ -95,18 +96,22 @@ def test_a_person_without_labels_does_not_teach_beside_one_with_them(name: str) 
 
 
 @pytest.mark.parametrize("name", list(HEADS))
-def test_padding_does_not_teach(name: str) -> None:
+@pytest.mark.parametrize(("backbone", "edge"), [("unet", 48), ("smp", 48), ("smp", 50)])
+def test_padding_does_not_teach(backbone: str, edge: int, name: str) -> None:
+    # From column 50 on, half of a cell of stride 4 is padding.
     size = (64, 64)
     torch.manual_seed(0)
-    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
+    heads = {name: HEADS[name]()}
+    model = PoseModule(BACKBONES[backbone](), heads, LSP14.to_dict(), size).eval()
     batch = make_batch(2, size)
     head, output = model.heads[name], model(batch.image)[name]
-    batch.valid[:, :, 48:] = False
-    outside = batch.keypoints[..., 0] >= 47
+    batch.valid[:, :, edge:] = False
+    outside = batch.keypoints[..., 0] >= edge - 1
     batch.visibility[outside] = 0
     before = head.loss(output, head.encode(batch, output.shape))
-    batch.mask[:, :, 48:] = 1
+    batch.mask[:, :, edge:] = 1
+    batch.keypoints[outside] += 3
     if output.dim() == 4:  # A map: what it says of the padding is nothing that it learns from.
-        output[:, :, :, 48 * output.shape[3] // 64 :] += 5
+        output[:, :, :, -(-edge * output.shape[3] // 64) :] += 5
     after = head.loss(output, head.encode(batch, output.shape))
     torch.testing.assert_close(before, after)

@@ -35,8 +35,9 @@ class HeatmapHead(Head):
     """Predicts one map a joint from the dense map, with a Gaussian at the joint as its target.
 
     With the criterion "mse" the Gaussian has height 1, and the loss of a map is its squared error
-    divided by the squares of a whole Gaussian: a map of zeros costs 1, whatever the resolution and
-    sigma. The score of a joint is the height of its peak.
+    divided by the squares of a whole Gaussian: a map of zeros costs 1, whatever the resolution,
+    where sigma is 1 or more and the Gaussian lies inside the picture. The score of a joint is the
+    height of its peak.
     With "cross_entropy" the Gaussian is a distribution over the cells of the picture, compared with
     a softmax over space. The score is the probability within two sigma of the peak.
 

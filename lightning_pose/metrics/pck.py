@@ -189,8 +189,9 @@ class PCKh(PCK):
     """PCK with the size of the head as normalizer (Andriluka et al., 2014), usually PCKh@0.5.
 
     The dialect is in the normalizer. MPII takes 0.6 times the diagonal of the head box, and data
-    without head boxes takes the segment from neck to head top. MPII's published mean leaves out
-    pelvis and thorax and, in the dialect of "micro", weights joints by how often they occur.
+    without head boxes takes the segment from neck to head top. MPII's mean leaves out pelvis and
+    thorax; published tables have that of "macro", each joint counting the same, and some papers
+    that of "micro", in which a joint counts as often as it is labelled.
     Settings, states and rules are those of `PCK`.
 
     Example:
