@@ -87,6 +87,9 @@ def _orientation(file: Image.Image) -> int:
 def _decode(path: Path, mode: str) -> UInt8[np.ndarray, "H0 W0 *C"]:
     try:
         with Image.open(path) as file:
+            # First, since Pillow looks for a PNG's EXIF behind its pixels, and says only once, to
+            # whoever is first, that these are damaged.
+            file.load()
             turn = _TURNS.get(_orientation(file))
             image: Image.Image = file if turn is None else file.transpose(turn)
             if image.mode in ("I", "F"):

@@ -56,7 +56,7 @@ class LSPExtendedDataset(PoseDataset):
         self.keypoints = keypoints[first - 1 : last]
         self.visibility = visibility[first - 1 : last]
         masks = {path.name for path in (self.root / "masks").glob("im*.png")}
-        if not masks and (self.root / "masks").is_dir():
+        if not masks and any((self.root / "masks").glob("*")):
             raise InputError(
                 f"Expected masks such as im00001.png in {self.root / 'masks'}, found none of such "
                 "a name; rename them, or remove the folder to train without masks."

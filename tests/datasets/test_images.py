@@ -114,6 +114,18 @@ def test_a_truncated_picture_is_refused_by_name(tmp_path: Path, suffix: str, kep
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_png_with_damaged_pixels_is_refused_by_name(tmp_path: Path, mode: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 2, (64, 48, 3), dtype=np.uint8) * 255
+    path = save(tmp_path / "a.png", Image.fromarray(noise).convert(mode))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 8] = bytes(byte ^ 0xFF for byte in data[middle : middle + 8])
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.png.*cannot be read"):
+        read_picture(path) if mode == "RGB" else read_mask(path, path, (64, 48))
+
+
 def test_what_is_no_picture_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.jpg.*cannot be read"):
         read_picture(tmp_path / "none.jpg")
