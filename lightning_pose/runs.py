@@ -1,5 +1,6 @@
 """Run folders and config files: where a run is written, and how a config's name becomes a path."""
 
+import contextlib
 import difflib
 import os
 import time
@@ -7,7 +8,14 @@ from pathlib import Path
 
 from lightning_pose.errors import InputError
 
-__all__ = ["claim_run", "config_of", "find_config", "release_run"]
+__all__ = [
+    "begin_run",
+    "claim_run",
+    "config_of",
+    "discard_run",
+    "find_config",
+    "release_run",
+]
 
 _HERE = Path(__file__).parent
 # An installed package carries the configs; in the repository they lie beside it.
@@ -15,8 +23,8 @@ SHIPPED_CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.p
 
 _RUN_VARIABLE = "LIGHTNING_POSE_RUN"
 
-_BEGUN = ("config.yaml", "hparams.yaml", "events.out.tfevents.")
-"""What is in a run's folder before the first step; nothing of it is lost with the folder."""
+_unbegun: Path | None = None
+"""The folder that this process has claimed and in which no training step was made yet."""
 
 
 def find_config(name: str) -> Path:
@@ -41,9 +49,9 @@ def find_config(name: str) -> Path:
             for place in places[1:]
             for path in place.rglob("*.yaml")
         }
-        | {path.name for path in Path().glob("*.yaml")}
     )
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
+    here = [path.name for path in Path().glob("*.yaml")]
+    near = difflib.get_close_matches(name, [*here, *known], n=3, cutoff=0.4) or known
     raise InputError(
         f"Expected a config file, found no {name!r} in ., ./configs or among the shipped ones; "
         f"did you mean {', '.join(near)}?"
@@ -90,12 +98,17 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
     """
     if "LOCAL_RANK" in os.environ and _RUN_VARIABLE in os.environ:
         return Path(os.environ[_RUN_VARIABLE])
-    for word, value in (("experiment", experiment), ("run", name)):
-        if value is not None and (value in ("", ".", "..") or Path(value).name != value):
-            raise InputError(
-                f"Expected --{word} as the name of one folder, found {value!r}; choose another, "
-                "and set --trainer.default_root_dir to write elsewhere."
-            )
+    parts = Path(experiment).parts
+    if not parts or ".." in parts or Path(experiment).is_absolute():
+        raise InputError(
+            f"Expected --experiment as a folder below that of all experiments, found "
+            f"{experiment!r}; set --trainer.default_root_dir to write elsewhere."
+        )
+    if name is not None and (name in ("", ".", "..") or Path(name).name != name):
+        raise InputError(
+            f"Expected --run as the name of one folder, found {name!r}; choose another, and set "
+            "--trainer.default_root_dir to write elsewhere."
+        )
     parent = Path(root) / experiment
     stem = name or time.strftime("%Y-%m-%d_%H-%M-%S")
     run = parent / stem
@@ -103,6 +116,7 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
     launched = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
     if next((os.environ[key] for key in launched if key in os.environ), "0") != "0":
         return run
+    global _unbegun
     attempt = 1
     while True:
         try:
@@ -123,22 +137,37 @@ def claim_run(root: str | Path, experiment: str, name: str | None = None) -> Pat
             ) from error
         else:
             os.environ[_RUN_VARIABLE] = str(run.resolve())
+            _unbegun = run.resolve()
             return run
 
 
-def release_run(failed: bool = False) -> None:
-    """Forget the folder of the run that has ended, so that this process can start another.
+def begin_run() -> None:
+    """Say that training has begun: from now on nothing removes the run's folder."""
+    global _unbegun
+    _unbegun = None
 
-    Args:
-        failed: The run ended by an error. Where that was before its first figure, its folder is
-            removed, so that its name is free for the next attempt.
+
+def discard_run() -> None:
+    """Remove the folder that this process claimed for a run that failed before its first step.
+
+    Its name is free again for the next attempt. A folder with anything in it but what the start of
+    a run writes stays as it is.
     """
-    claimed = os.environ.pop(_RUN_VARIABLE, None)
-    if claimed is None or not failed or os.environ.get("LOCAL_RANK", "0") != "0":
+    global _unbegun
+    run, _unbegun = _unbegun, None
+    if run is None or not run.is_dir():
         return
-    run = Path(claimed)
     files = list(run.iterdir())
-    if all(path.name.startswith(_BEGUN) and path.is_file() for path in files):
-        for path in files:
-            path.unlink()
-        run.rmdir()
+    own = ("config.yaml", "hparams.yaml")
+    if all(path.name in own or path.name.startswith("events.out.tfevents.") for path in files):
+        # What cannot be removed, on a network drive for instance, stays too.
+        with contextlib.suppress(OSError):
+            for path in files:
+                path.unlink()
+            run.rmdir()
+
+
+def release_run() -> None:
+    """Forget the folder of the run that has ended, so that this process can start another."""
+    os.environ.pop(_RUN_VARIABLE, None)
+    begin_run()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -42,34 +43,61 @@ def test_a_config_in_this_folder_is_near_too(
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../b", "/tmp/b"])
 def test_a_run_is_one_folder_below_its_experiment(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="name of one folder"):
+    with pytest.raises(InputError, match="--run as the name of one folder"):
         runs.claim_run(tmp_path, "combined", name)
-    with pytest.raises(InputError, match="name of one folder"):
-        runs.claim_run(tmp_path, name)
     assert not any(tmp_path.iterdir())
 
 
-def test_a_run_that_failed_before_its_first_figure_leaves_its_name_free(tmp_path: Path) -> None:
+def test_an_experiment_stays_below_the_root(tmp_path: Path) -> None:
+    assert runs.claim_run(tmp_path, "sweep/one", "a") == tmp_path / "sweep" / "one" / "a"
+    for name in ("", ".", "../b", "a/../../b", "/tmp/b"):
+        with pytest.raises(InputError, match="--experiment as a folder below"):
+            runs.claim_run(tmp_path, name)
+
+
+def begin(run: Path, *more: str) -> set[str]:
+    names = {"config.yaml", "hparams.yaml", "events.out.tfevents.1.host", *more}
+    for name in names:
+        (run / name).touch()
+    return names
+
+
+def test_a_run_that_failed_before_its_first_step_leaves_its_name_free(tmp_path: Path) -> None:
     for _ in range(2):
         run = runs.claim_run(tmp_path, "combined", "mine")
-        (run / "config.yaml").touch()
-        (run / "events.out.tfevents.1.host").touch()
-        runs.release_run(failed=True)
+        begin(run)
+        runs.discard_run()
         assert not run.exists()
+    runs.discard_run()  # There is nothing left to remove.
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "best.ckpt", "notes.txt"])
-def test_a_run_that_failed_later_stays_whole(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["metrics.csv", "best.ckpt", "notes.txt", "config.yaml.bak"])
+def test_a_folder_with_anything_else_in_it_stays_whole(tmp_path: Path, name: str) -> None:
     run = runs.claim_run(tmp_path, "combined", "mine")
-    for file in ("config.yaml", name):
-        (run / file).touch()
-    runs.release_run(failed=True)
-    assert {path.name for path in run.iterdir()} == {"config.yaml", name}
+    names = begin(run, name)
+    runs.discard_run()
+    assert {path.name for path in run.iterdir()} == names
 
 
-def test_a_run_that_ended_well_stays(tmp_path: Path) -> None:
+def test_a_run_that_has_begun_or_ended_stays(tmp_path: Path) -> None:
+    for number, end in enumerate((runs.begin_run, runs.release_run)):
+        run = runs.claim_run(tmp_path, "combined", str(number))
+        begin(run)
+        end()
+        runs.discard_run()
+        assert (run / "config.yaml").is_file()
+        runs.release_run()
+
+
+def test_only_the_process_that_claimed_a_folder_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = runs.claim_run(tmp_path, "combined", "mine")
-    runs.release_run()
+    runs.begin_run()  # Forgets the claim, as if another process had made it; the variable stays.
+    assert os.environ["LIGHTNING_POSE_RUN"] == str(run)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert runs.claim_run(tmp_path, "combined", "mine") == run
+    runs.discard_run()
     assert run.is_dir()
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_pose.callbacks.best import BestValidation
+from lightning_pose.runs import begin_run
 
 __all__ = ["RunSummary"]
 
@@ -33,6 +35,10 @@ class RunSummary(Callback):
                 for key, value in trainer.callback_metrics.items()
                 if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
             }
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """From the first step on, the run's folder stays, however the run ends."""
+        begin_run()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
