@@ -133,7 +133,7 @@ def _class_paths(spec: Any) -> Iterator[str]:
 def _is_model(spec: Any) -> bool:
     """Whether a spec has the keys and the plain types that `PoseModule.spec` writes."""
     keys = {"backbone", "heads", "main_head", "weighting", "skeleton", "input_size", "mean", "std"}
-    # Files from before it was written lack it, and their models were trained with the default.
+    # Files from before it was written lack it; it is 1.25 then, the default.
     optional = {"enlarge"}
     if not isinstance(spec, dict) or set(spec) - optional != keys:
         return False
@@ -240,10 +240,11 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
     except OSError as error:
         raise InputError(
             f"Expected to read the checkpoint {path}, found that it cannot be opened "
-            f"({error.strerror}); check its permissions."
+            f"({error.strerror or error}); check its permissions."
         ) from error
-    # Python's documentation lists no end of what unpickling damaged bytes may raise, and on the CPU
-    # nothing but the file can be the cause.
+    except MemoryError:
+        raise
+    # Python's documentation lists no end of what unpickling damaged bytes may raise.
     except Exception as error:
         raise InputError(
             f"Expected a checkpoint file, found a damaged or foreign file at {path}; copy it again."

@@ -1,5 +1,6 @@
 """PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -88,6 +89,8 @@ class PoseModule(pl.LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
         self.enlarge = float(enlarge)
+        if not 0 < self.enlarge < math.inf:
+            raise InputError(f"Expected enlarge above 0, found {enlarge}; 1.25 is usual.")
         self.mean = tuple(float(v) for v in (backbone.mean if mean is None else mean))
         self.std = tuple(float(v) for v in (backbone.std if std is None else std))
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -112,11 +115,18 @@ class PoseModule(pl.LightningModule):
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
-        """Refuse a precision in which the weights have another type: pictures come in float32."""
+        """Refuse a precision in which the weights have another type, and crops of another size."""
         if str(self.trainer.precision).endswith("-true") and self.trainer.precision != "32-true":
             raise InputError(
                 "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
                 f"{self.trainer.precision}; points and pictures are in single precision."
+            )
+        # A loader without a data module crops as it likes, and a checkpoint cannot know.
+        theirs = getattr(getattr(self.trainer, "datamodule", None), "enlarge", self.enlarge)
+        if stage == "fit" and theirs != self.enlarge:
+            raise InputError(
+                f"Expected a model and a data module with the same enlarge, found {self.enlarge} "
+                f"and {theirs}; predictions are cropped as the checkpoint says."
             )
 
     @property
@@ -253,11 +263,11 @@ class PoseModule(pl.LightningModule):
         figures = scores.compute()
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         if fitting and not self.trainer.sanity_checking and figures["main"].isnan():
-            # Nothing is better than NaN: the first checkpoint would be the best for ever.
+            # Without a figure no checkpoint is better than another.
             raise InputError(
-                f"Expected someone in the validation whom {self.main_head} can be judged by, found "
-                "no value for its first metric (no labelled joint, no head size or no mask); "
-                "set model.main_head to another head, or validate on other people."
+                f"Expected people in the validation whom {self.main_head} can be judged by, found "
+                "none with a label for it; set model.main_head to a head that there are labels "
+                "for, or validate on other people."
             )
         for key, value in figures.items():
             # The same figure in all processes already; Lightning wants to hear it all the same.

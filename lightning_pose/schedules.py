@@ -150,11 +150,13 @@ def configure(
         config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
         # There is a new figure only after a validation, which not every epoch has.
         every = 1 if trainer is None else trainer.check_val_every_n_epoch
-        if every is None or (trainer is not None and trainer.limit_val_batches == 0):
+        by_the_clock = getattr(trainer, "_val_check_time_interval", None)
+        never = trainer is not None and trainer.limit_val_batches == 0
+        if every is None or by_the_clock or never:
             raise InputError(
                 "Expected a validation every so many epochs for ReduceLROnPlateau, found "
-                "trainer.check_val_every_n_epoch null or trainer.limit_val_batches 0; change that, "
-                "or choose another scheduler."
+                "trainer.check_val_every_n_epoch null, trainer.limit_val_batches 0 or a time as "
+                "trainer.val_check_interval; change that, or choose another scheduler."
             )
         config |= {"interval": "epoch", "frequency": every}
     return {"optimizer": made, "lr_scheduler": config}

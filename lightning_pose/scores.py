@@ -76,18 +76,20 @@ class Scores(nn.Module):
         """Compute the figures over all processes, and begin anew.
 
         Returns:
-            "HEAD/METRIC" to figure, and "main" to the main head's first figure, its sign such that
-            higher is better.
+            "HEAD/METRIC" to figure, and "main" to the main head's first figure that has a value,
+            its sign such that higher is better; NaN where none has.
         """
-        figures = {}
+        figures: dict[str, Tensor] = {}
+        main: Tensor | None = None
         for head, _ in self.named_children():
-            for index, (kind, metric) in enumerate(self._metrics(head).items()):
-                figures[f"{head}/{kind}"] = metric.compute()
+            for kind, metric in self._metrics(head).items():
+                figure = figures[f"{head}/{kind}"] = metric.compute()
                 metric.reset()
-                if head == self.main_head and index == 0:
-                    sign = 1.0 if metric.higher_is_better else -1.0
-                    figures["main"] = sign * figures[f"{head}/{kind}"]
-        return figures
+                # Where nobody has a head size, PCKh has no value, nor has it the next time.
+                if head == self.main_head and (main is None or main.isnan()):
+                    main = figure if metric.higher_is_better else -figure
+        assert main is not None, "the main head is one of the heads"
+        return {**figures, "main": main}
 
 
 def choose_main_head(heads: Mapping[str, Head], name: str | None) -> str:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from lightning_pose.backbones import UNet
 from lightning_pose.batch import Batch, collate
+from lightning_pose.datamodules import SyntheticDataModule
 from lightning_pose.errors import InputError
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.module import PoseModule
@@ -298,7 +299,11 @@ def test_a_plateau_waits_for_a_validation_whatever_the_interval() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"check_val_every_n_epoch": None, "val_check_interval": 3}, {"limit_val_batches": 0}],
+    [
+        {"check_val_every_n_epoch": None, "val_check_interval": 3},
+        {"limit_val_batches": 0},
+        {"val_check_interval": "00:00:10:00"},
+    ],
 )
 def test_a_plateau_without_a_validation_every_so_many_epochs_is_refused(
     settings: dict[str, object],
@@ -308,11 +313,35 @@ def test_a_plateau_without_a_validation_every_so_many_epochs_is_refused(
         fit(module, steps=8, **settings)
 
 
+def test_without_a_head_size_the_next_metric_is_the_main_one() -> None:
+    module = model(heads={"joints": SoftmaxJointHead()}).eval()
+    batch = make_batch(3)
+    batch.head_size[:] = 0
+    figures = evaluate(module, [batch])
+    assert math.isnan(figures["val/joints/PCKh"])
+    assert figures["val/main"] == figures["val/joints/PCK"]
+    batch.torso_size[:] = 0
+    figures = evaluate(module, [batch])
+    assert figures["val/main"] == -figures["val/joints/RMSE"]
+
+
+def test_a_model_and_a_data_module_crop_alike() -> None:
+    module = model(enlarge=1.5)
+    module._trainer = pl.Trainer(**QUIET)
+    module._trainer.datamodule = SyntheticDataModule(train_size=4, enlarge=1.25)
+    with pytest.raises(InputError, match=r"the same enlarge, found 1\.5 and 1\.25"):
+        module.setup("fit")
+    module.setup("validate")
+    for wrong in (0.0, math.inf, math.nan):
+        with pytest.raises(InputError, match="enlarge above 0"):
+            model(enlarge=wrong)
+
+
 def test_a_validation_that_cannot_judge_the_main_head_stops_the_training() -> None:
     module = model(heads={"joints": SoftmaxJointHead(), "mask": MaskHead()})
     blind = [make_example(n, SIZE) for n in range(4)]
     for example in blind:
-        example.source.head_size = 0.0
+        example.source.visibility[:] = 0
     loader = DataLoader(blind, batch_size=2, collate_fn=collate)
     trainer = pl.Trainer(max_steps=2, **QUIET)
     with pytest.raises(InputError, match=r"whom joints can be judged by.*set model\.main_head"):
