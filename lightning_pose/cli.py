@@ -1,5 +1,6 @@
 """The `lightning` command: it answers what needs no Lightning itself, and hands on the rest."""
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -7,6 +8,17 @@ from lightning_pose import __version__
 from lightning_pose.errors import InputError
 
 __all__ = ["main"]
+
+# A full disk, a folder without permission, a name that is too long.
+_FILE_ERRORS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 _HELP = """\
 usage: lightning COMMAND [OPTIONS]
@@ -63,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lightning {command}: {_sentence(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        # A full disk, a folder without permission, a name that is too long.
-        if error.strerror is None:
+        if error.errno not in _FILE_ERRORS:
             raise
         found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
         print(
@@ -85,5 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sentence(error: InputError) -> str:
-    # What a sentence quotes may have line breaks of its own.
-    return " ".join(str(error).split())
+    # From a worker process it arrives behind that process's traceback, in words; and what it quotes
+    # may have line breaks of its own.
+    sentence = str(error).split(f"{InputError.__module__}.{InputError.__qualname__}: ")[-1]
+    return " ".join(sentence.split())

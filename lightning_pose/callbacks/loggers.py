@@ -38,7 +38,7 @@ def log_config(loggers: Iterable[Logger], config: dict[str, Any]) -> None:
         config: Plain data.
 
     Raises:
-        InputError: W&B has no account to log to.
+        InputError: W&B cannot begin a run.
     """
     for logger in loggers:
         if not isinstance(logger, WandbLogger):

@@ -11,7 +11,12 @@ from lightning_pose.errors import InputError
 __all__ = ["LEFT_OUT", "TRUSTED", "distrust", "option", "resolve_configs"]
 
 TRUSTED = (
-    "lightning_pose",
+    "lightning_pose.backbones",
+    "lightning_pose.callbacks",
+    "lightning_pose.datamodules",
+    "lightning_pose.heads",
+    "lightning_pose.schedules",
+    "lightning_pose.weightings",
     "torch.nn",
     "torch.optim",
     "pytorch_lightning.callbacks",
@@ -24,8 +29,8 @@ TRUSTED = (
 """Where the classes come from that a config beside a checkpoint may name unasked."""
 
 
-LEFT_OUT = tuple(f"--trainer.{key}=null" for key in ("callbacks", "profiler", "logger"))
-"""Words behind such a config: even trusted ones of these write to whatever path it says."""
+LEFT_OUT = ("callbacks", "profiler", "logger")
+"""Keys of the trainer that are not taken from such a config: they write to the paths it says."""
 
 
 def resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:

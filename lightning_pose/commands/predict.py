@@ -203,19 +203,19 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
     labels = _labels(list(pictures))
     complaints: list[str] = []
 
-    def save(file: str, values: np.ndarray) -> str | None:
-        """Write a picture or a mask; its name within its folder, or None where that failed."""
+    def save(file: str, values: np.ndarray) -> bool:
+        """Write a picture or a mask, or say why that failed."""
         try:
             Image.fromarray(values).save(output / file, quality=92)
         # The disk is full, the name too long, or the picture too large for its format.
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = " ".join(str(error).split())
             complain(
                 f"Expected to write {output / file}, found that it failed ({reason}); make room, "
                 "or give the picture a shorter name or a smaller size."
             )
-            return None
-        return Path(file).name
+            return False
+        return True
 
     def say(sentence: str) -> None:
         text = f"lightning predict: {sentence}"
@@ -261,7 +261,8 @@ def _predict(options: argparse.Namespace, pictures: Mapping[str, Path], boxes: B
                     if found.mask is not None:
                         person = found.mask > 0.5
                         shown = person.astype(np.uint8) * 255
-                        mask_name = save(f"masks/{labels[name]}_{index}.png", shown)
+                        file = f"{labels[name]}_{index}.png"
+                        mask_name = file if save(f"masks/{file}", shown) else None
                         overlay = draw_mask(overlay, person)
                     if found.keypoints is not None:
                         drawn = np.ones(len(found.keypoints), dtype=np.bool_)

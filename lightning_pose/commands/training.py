@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelChec
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import rank_zero_info
 
 # These imports let a config name their classes without the package in front.
 import lightning_pose.backbones
@@ -228,11 +229,11 @@ def main(command: str, argv: Sequence[str]) -> None:
         found = runs.config_of(checkpoint_path)
         distrust()
         configs = [found]
-        words = ["--config", str(found), *LEFT_OUT, *words]
-        if command == "fit":
-            print(
-                f"lightning fit: goes on with {found}, but without callbacks, profiler and loggers "
-                "that it may name; name it with --config to have them."
+        words = ["--config", str(found), *(f"--trainer.{key}=null" for key in LEFT_OUT), *words]
+        if command == "fit" and (named := [key for key in LEFT_OUT if _names(found, key)]):
+            rank_zero_info(
+                f"Going on with {found}, but without its trainer.{' and trainer.'.join(named)}, "
+                "since nobody named that config; name it with --config to have them."
             )
     experiment = configs[0].stem if configs else "unnamed"
     for message in (
@@ -253,18 +254,17 @@ def main(command: str, argv: Sequence[str]) -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "litlogger" not in record.getMessage()
     )
-    failed = True
     try:
         PoseCLI([command, *words], experiment)
-        failed = False
-    except ArgumentError as error:
-        raise InputError(_explain(error, command)) from error
-    except (MisconfigurationException, RuntimeError, ValueError) as error:
-        if _raised_by_lightning(error):
+    except Exception as error:
+        runs.discard_run()
+        if isinstance(error, ArgumentError):
+            raise InputError(_explain(error, command)) from error
+        if isinstance(error, MisconfigurationException) or _is_setting(error):
             raise _refusal(error) from error
         raise
     finally:
-        runs.release_run(failed)
+        runs.release_run()
 
 
 def _packages(settings: Namespace) -> list[str]:
@@ -280,11 +280,19 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _raised_by_lightning(error: BaseException) -> bool:
-    """Whether Lightning itself has refused something, such as a monitor that nobody logs."""
+def _names(config: Path, key: str) -> bool:
+    """Whether a config says something for a key of the trainer, as far as plain YAML shows it."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    trainer = content.get("trainer") if isinstance(content, dict) else None
+    return isinstance(trainer, dict) and trainer.get(key) not in (None, True, False)
+
+
+def _is_setting(error: Exception) -> bool:
+    """Whether Lightning refuses a setting by a plain error: an interval, a callback's monitor."""
     frames = list(traceback.walk_tb(error.__traceback__))
-    module = frames[-1][0].f_globals.get("__name__", "")
-    return str(module).startswith(("pytorch_lightning.", "lightning_fabric."))
+    module = str(frames[-1][0].f_globals.get("__name__", ""))
+    places = ("pytorch_lightning.callbacks.", "pytorch_lightning.loops.fit_loop")
+    return type(error) in (ValueError, RuntimeError) and module.startswith(places)
 
 
 def _refusal(error: Exception) -> InputError:

@@ -182,7 +182,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         return self._evaluation_loader("test")
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training is, in batches of whole epochs, and how many an epoch has."""
+        """The position in training, in batches, and how many of them an epoch has."""
         length = self._restored_length if self._sampler is None else len(self._sampler)
         return {"position": self._consumed(), "length": length}
 

@@ -11,6 +11,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import wandb
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import WandbLogger
 from torch.utils.data import DataLoader
 
@@ -157,6 +158,32 @@ def test_the_best_validation_is_the_one_that_has_a_checkpoint() -> None:
         *(False, True, False, True),
         *(False, True, False, True),
     ]
+
+
+def test_the_predictions_are_those_of_the_checkpoint_of_the_best(tmp_path: Path) -> None:
+    heads = {"coordinates": RegressionHead(), "mask": MaskHead()}
+    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), SIZE)
+    save, best = (
+        SavePredictions(tmp_path / "p.npz"),
+        ModelCheckpoint(tmp_path, "best", "val/main", mode="max"),
+    )
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accumulate_grad_batches=4,
+        val_check_interval=0.25,
+        callbacks=[save, best],
+    )
+    loader = DataLoader([make_example(n, SIZE) for n in range(8)], 1, collate_fn=collate)
+    # Eight batches, two steps, and a better figure at every validation, between the steps too.
+    figures = iter([0.0, 0.1, 0.2, 0.3, 0.4])
+    model._log_scores = lambda stage, _: model.log("val/main", next(figures))
+    trainer.fit(model, loader, loader)
+    assert save.best.step == torch.load(best.best_model_path, weights_only=True)["global_step"]
+    assert save.best.figure == pytest.approx(float(best.best_model_score))
 
 
 def test_the_summary_prints_figures_folder_and_next_command(

@@ -1,6 +1,7 @@
 """The real command, in process, on a tiny Leeds Sports Pose Extended in its real layout."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -297,13 +298,13 @@ WRITERS = [
     "callbacks: {class_path: SavePredictions, init_args: {path: PLACE/precious.txt}}",
     "callbacks: [{class_path: ContactSheet, init_args: {folder: PLACE/sheets}}]",
     "profiler: {class_path: SimpleProfiler, init_args: {dirpath: PLACE, filename: precious}}",
-    "logger: {class_path: CSVLogger, init_args: {save_dir: PLACE}}",
+    "logger: {class_path: CSVLogger, init_args: {save_dir: x, name: PLACE/logs}}",
 ]
 
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_config_beside_a_checkpoint_writes_nothing(
-    writer: str, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    writer: str, here: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     stranger = tmp_path / "stranger"
@@ -317,8 +318,12 @@ def test_a_config_beside_a_checkpoint_writes_nothing(
     checkpoint = ["--ckpt_path", str(stranger / "best.ckpt")]
     assert main(["validate", *checkpoint]) == 0
     assert main(["fit", *checkpoint, "--run", tmp_path.name, "--trainer.max_epochs", "2"]) == 0
-    assert "without callbacks, profiler and loggers" in capsys.readouterr().out
+    assert f"without its trainer.{writer.split(':')[0]}, since" in caplog.text
     assert contents(tmp_path) == before
+    # What the user says on the command line is the user's.
+    mine = {"class_path": "SavePredictions", "init_args": {"path": str(tmp_path / "mine.npz")}}
+    assert main(["validate", *checkpoint, "--trainer.callbacks", json.dumps(mine)]) == 0
+    assert (tmp_path / "mine.npz").is_file()
 
 
 @pytest.mark.parametrize(
@@ -487,3 +492,29 @@ def test_the_crop_of_the_data_is_the_crop_of_predictions(here: Path) -> None:
     assert main(["fit", *words, "--trainer.max_epochs", "1"]) == 0
     assert PoseModule.load_from_checkpoint(here.parent / "wide" / "best.ckpt").enlarge == 1.5
     assert PoseModule.load_from_checkpoint(here / "best.ckpt").enlarge == 1.25
+
+
+@pytest.mark.usefixtures("here")
+def test_a_mistake_in_a_users_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("my own mistake")
+
+    usual = PoseCLI._callbacks
+    mine = Callback()
+    monkeypatch.setattr(mine, "on_train_batch_start", broken)
+    monkeypatch.setattr(PoseCLI, "_callbacks", lambda *given: [*usual(*given), mine])
+    with pytest.raises(RuntimeError, match="my own mistake"):
+        main(["fit", "--config", "tiny.yaml", "--run", "mistaken"])
+
+
+def test_an_interrupted_run_keeps_its_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(trainer: Trainer, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    usual = PoseCLI._callbacks
+    mine = Callback()
+    monkeypatch.setattr(mine, "on_train_batch_end", stop)
+    monkeypatch.setattr(PoseCLI, "_callbacks", lambda *given: [*usual(*given), mine])
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "tiny.yaml", "--run", "interrupted"])
+    assert (here.parent / "interrupted" / "config.yaml").is_file()
