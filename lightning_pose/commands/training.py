@@ -230,7 +230,9 @@ def main(command: str, argv: Sequence[str]) -> None:
         distrust()
         configs = [found]
         words = ["--config", str(found), *(f"--trainer.{key}=null" for key in LEFT_OUT), *words]
-        if command == "fit" and (named := [key for key in LEFT_OUT if _names(found, key)]):
+        said = _trainer_of(found)
+        named = [key for key in LEFT_OUT if said.get(key) not in (None, True, False)]
+        if command == "fit" and named:
             rank_zero_info(
                 f"Going on with {found}, but without its trainer.{' and trainer.'.join(named)}, "
                 "since nobody named that config; name it with --config to have them."
@@ -280,11 +282,17 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _names(config: Path, key: str) -> bool:
-    """Whether a config says something for a key of the trainer, as far as plain YAML shows it."""
-    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+def _trainer_of(config: Path) -> dict[str, Any]:
+    """What a config says of the trainer, as far as plain YAML shows it."""
+    try:
+        content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"Expected YAML in UTF-8 in {config}, found that it cannot be read "
+            f"({' '.join(str(error).split())}); name another config with --config."
+        ) from error
     trainer = content.get("trainer") if isinstance(content, dict) else None
-    return isinstance(trainer, dict) and trainer.get(key) not in (None, True, False)
+    return trainer if isinstance(trainer, dict) else {}
 
 
 def _is_setting(error: Exception) -> bool:

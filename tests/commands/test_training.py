@@ -518,3 +518,15 @@ def test_an_interrupted_run_keeps_its_folder(here: Path, monkeypatch: pytest.Mon
     with pytest.raises(SystemExit):
         main(["fit", "--config", "tiny.yaml", "--run", "interrupted"])
     assert (here.parent / "interrupted" / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"trainer: {", b"- 1\n"])
+def test_a_damaged_config_beside_a_checkpoint_gets_one_sentence(
+    content: bytes, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(here / "best.ckpt", tmp_path)
+    (tmp_path / "config.yaml").write_bytes(content)
+    for command in ("validate", "fit"):
+        sentence = refused(capsys, command, "--ckpt_path", str(tmp_path / "best.ckpt"))
+        assert "Expected" in sentence
+        assert "config" in sentence
