@@ -93,7 +93,11 @@ def test_steps_lower_every_loss_and_four_people_are_memorised(
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("names", [["joints"], list(HEADS)], ids=lambda names: "+".join(names))
+@pytest.mark.parametrize(
+    "names",
+    [["joints"], ["coordinates", "heatmap", "mask", "joints"]],  # The four of combined.yaml.
+    ids=lambda names: "+".join(names),
+)
 def test_joints_as_classes_are_exact_on_a_fine_grid(names: list[str]) -> None:
     heads = {name: HEADS[name]() for name in names}
     model = PoseModule(UNet(width=24, dropout=0.0), heads, LSP14.to_dict(), (64, 64))
