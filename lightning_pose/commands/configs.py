@@ -28,7 +28,6 @@ TRUSTED = (
 )
 """Where the classes come from that a config beside a checkpoint may name unasked."""
 
-
 LEFT_OUT = ("callbacks", "profiler", "logger")
 """Keys of the trainer that are not taken from such a config: they write to the paths it says."""
 
