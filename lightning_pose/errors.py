@@ -1,13 +1,15 @@
-"""The one error that means: what the user gave cannot be used."""
+"""Errors for user input that cannot be used."""
+
+__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "InputError"]
 
 
 class InputError(ValueError):
-    """A file, a setting or a checkpoint that the user gave cannot be used.
+    """A file, a setting or a checkpoint from the user cannot be used.
 
     Its message is one sentence that says what was expected, what was found and what to do. The
     commands print that sentence without a traceback and exit with status 1; every other exception
-    is a defect of ours and keeps its traceback. It takes one string, so that it can be pickled and
-    raised again on the other side of a worker process.
+    is a bug in this package and keeps its traceback. It takes one string, so that it can be pickled
+    and raised again outside a worker process.
 
     Example:
         >>> raise InputError("Expected 14 joints, found 13; check joints.mat.")
@@ -15,3 +17,19 @@ class InputError(ValueError):
         ...
         lightning_pose.errors.InputError: Expected 14 joints, found 13; check joints.mat.
     """
+
+
+class ConfigError(InputError):
+    """A setting, an option or a config file cannot be used."""
+
+
+class DataError(InputError):
+    """An annotation file, an image or a mask cannot be used."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint cannot be read, is not trusted, or does not fit the model."""
+
+
+class DivergedError(InputError):
+    """A loss or a prediction is NaN or infinite."""

@@ -1,9 +1,10 @@
-"""Skeletons: which joints a person has, how they are joined, and which of them are mirrored."""
+"""Skeletons: which joints a person has, how they are connected, and which of them are mirrored."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 
 __all__ = ["LSP14", "Skeleton"]
 
@@ -12,14 +13,18 @@ __all__ = ["LSP14", "Skeleton"]
 class Skeleton:
     """The joints of a dataset, in its order; left and right are the person's own.
 
-    Attributes:
-        names: One snake_case name a joint, in the order of the keypoints' K axis.
-        limbs: Pairs of joint indices that a drawing joins by a line.
-        flip_pairs: Pairs of joint indices that change places when a picture is mirrored.
-        colours: One (red, green, blue) a limb, 0 to 255.
+    Args:
+        names: One snake_case name per joint, in the order of the keypoints' K axis.
+        limbs: Pairs of joint indices that a drawing connects with a line.
+        flip_pairs: Pairs of joint indices that are swapped when an image is mirrored.
+        colours: One (red, green, blue) per limb, 0 to 255.
         head: The two joints at the ends of the head, whose distance is its size unless a dataset
-            says another; without them there is no PCKh.
+            provides another; without them there is no PCKh.
         torso: The two joints whose distance is the torso size.
+
+    Raises:
+        ConfigError: A name is given twice, a joint index is out of range, a joint has two mirror
+            images, or a limb has no colour.
 
     Example:
         >>> LSP14.names[LSP14.head[1]]
@@ -35,6 +40,32 @@ class Skeleton:
     head: tuple[int, int] | None = None
     torso: tuple[int, int] | None = None
 
+    def __post_init__(self) -> None:
+        """Check the values, wherever they come from."""
+        if len(set(self.names)) != self.num_joints:
+            raise ConfigError(
+                f"Expected every joint of a skeleton to have its own name, found {self.names}; "
+                "correct the names."
+            )
+        segments = [pair for pair in (self.head, self.torso) if pair is not None]
+        for pair in (*self.limbs, *self.flip_pairs, *segments):
+            if not all(0 <= joint < self.num_joints for joint in pair):
+                raise ConfigError(
+                    f"Expected joint indices from 0 to {self.num_joints - 1}, found {pair}; "
+                    "correct the skeleton's limbs, flip_pairs, head or torso."
+                )
+        mirrored = [joint for pair in self.flip_pairs for joint in pair]
+        if len(set(mirrored)) != len(mirrored):
+            raise ConfigError(
+                "Expected every joint at most once among a skeleton's flip_pairs, found "
+                f"{self.flip_pairs}; correct them."
+            )
+        if len(self.colours) != len(self.limbs):
+            raise ConfigError(
+                f"Expected one colour for each of {len(self.limbs)} limbs, found "
+                f"{len(self.colours)}; correct the skeleton's colours."
+            )
+
     @property
     def num_joints(self) -> int:
         """K, the number of joints."""
@@ -42,7 +73,7 @@ class Skeleton:
 
     @property
     def flip_order(self) -> list[int]:
-        """The joint that stands at each place after a flip, so that `points[flip_order]` swaps.
+        """The joint at each place after a flip, so that `points[flip_order]` swaps left and right.
 
         Example:
             >>> LSP14.flip_order[:6]
@@ -54,61 +85,36 @@ class Skeleton:
         return order
 
     def to_dict(self) -> dict[str, Any]:
-        """The skeleton as plain data, as a data module offers it and a checkpoint keeps it."""
-        return {
-            "names": list(self.names),
-            "limbs": [list(pair) for pair in self.limbs],
-            "flip_pairs": [list(pair) for pair in self.flip_pairs],
-            "colours": [list(colour) for colour in self.colours],
-            "head": None if self.head is None else list(self.head),
-            "torso": None if self.torso is None else list(self.torso),
-        }
+        """The skeleton as plain data, with lists in place of tuples, as stored in checkpoints."""
+        return {key: _change(tuple, list, value) for key, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Skeleton":
         """Read a skeleton from the plain data that `to_dict` writes.
 
         Args:
-            data: The keys of this class's attributes, with lists in place of tuples.
+            data: The arguments of this class, with lists in place of tuples.
 
         Returns:
             The skeleton.
 
         Raises:
-            InputError: A key is missing or not known, a joint index is out of range, or a limb has
-                no colour.
+            ConfigError: A key is missing or unknown, or the values do not make a skeleton.
         """
-        keys = {"names", "limbs", "flip_pairs", "colours", "head", "torso"}
+        keys = {field.name for field in fields(cls)}
         if set(data) != keys:
-            raise InputError(
+            raise ConfigError(
                 f"Expected a skeleton with the keys {sorted(keys)}, found {sorted(data)}; "
                 "take it from Skeleton.to_dict()."
             )
+        return cls(**{key: _change(list, tuple, value) for key, value in data.items()})
 
-        def pairs(key: str) -> tuple[tuple[int, int], ...]:
-            return tuple((int(first), int(second)) for first, second in data[key])
 
-        skeleton = cls(
-            names=tuple(str(name) for name in data["names"]),
-            limbs=pairs("limbs"),
-            flip_pairs=pairs("flip_pairs"),
-            colours=tuple((int(r), int(g), int(b)) for r, g, b in data["colours"]),
-            head=None if data["head"] is None else (int(data["head"][0]), int(data["head"][1])),
-            torso=None if data["torso"] is None else (int(data["torso"][0]), int(data["torso"][1])),
-        )
-        segments = [pair for pair in (skeleton.head, skeleton.torso) if pair is not None]
-        for pair in (*skeleton.limbs, *skeleton.flip_pairs, *segments):
-            if not all(0 <= joint < skeleton.num_joints for joint in pair):
-                raise InputError(
-                    f"Expected joint indices from 0 to {skeleton.num_joints - 1}, found {pair}; "
-                    "correct the skeleton's limbs, flip_pairs, head or torso."
-                )
-        if len(skeleton.colours) != len(skeleton.limbs):
-            raise InputError(
-                f"Expected one colour for each of {len(skeleton.limbs)} limbs, found "
-                f"{len(skeleton.colours)}; correct the skeleton's colours."
-            )
-        return skeleton
+def _change(before: type[Any], after: Callable[[Iterable[Any]], Any], value: Any) -> Any:
+    """Replace one kind of sequence by another, at every depth."""
+    if isinstance(value, before):
+        return after(_change(before, after, item) for item in value)
+    return value
 
 
 _RIGHT, _LEFT, _MIDDLE = (230, 90, 60), (60, 140, 230), (240, 200, 60)
@@ -168,5 +174,5 @@ LSP14 = Skeleton(
 )
 """The 14 joints of Leeds Sports Pose (Johnson and Everingham, 2010), in the dataset's order.
 
-Its usual torso runs from the right shoulder to the left hip, its head from the neck to the top.
+The usual torso runs from the right shoulder to the left hip, the head from the neck to its top.
 """

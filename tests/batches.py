@@ -1,16 +1,21 @@
-"""Batches of drawn persons for tests: a coloured dot at every joint, a disc for the mask."""
+"""Batches of synthetic people for tests: a coloured dot at every joint, a disc for the mask."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from lightning_pose.batch import Batch, Example, Sample, collate
+from lightning_pose.batch import Batch, collate
 from lightning_pose.geometry import crop_matrix, transform_points
-from lightning_pose.module import PoseModule
+from lightning_pose.sample import Annotation, CroppedSample
 from lightning_pose.skeletons import LSP14
 
+if TYPE_CHECKING:
+    from lightning_pose.module import PoseModule
 
-def make_example(seed: int, size: tuple[int, int] = (64, 64)) -> Example:
-    """One person whose joints lie well inside the crop, with rotation, scale and another frame."""
+
+def make_sample(seed: int, size: tuple[int, int] = (64, 64)) -> CroppedSample:
+    """One person whose joints lie well inside the crop, with rotation, scale and its own frame."""
     rng = np.random.default_rng(seed)
     height, width = size
     matrix = crop_matrix(
@@ -29,21 +34,21 @@ def make_example(seed: int, size: tuple[int, int] = (64, 64)) -> Example:
     visibility = np.full(LSP14.num_joints, 2, dtype=np.uint8)
     neck, head_top = source[LSP14.head[0]], source[LSP14.head[1]]
     shoulder, hip = source[LSP14.torso[0]], source[LSP14.torso[1]]
-    return Example(
+    return CroppedSample(
         image=image,
         keypoints=transform_points(matrix, source),
         visibility=visibility,
         mask=mask,
         crop=matrix,
-        source=Sample(
-            image=np.zeros((160, 150, 3), dtype=np.uint8),
+        image_size=(160, 150),
+        annotation=Annotation(
             keypoints=source,
             visibility=visibility,
-            mask=np.zeros((160, 150), dtype=np.int8),
             box=np.array([20, 30, 120, 130], dtype=np.float32),
             head_size=float(np.linalg.norm(neck - head_top)),
             torso_size=float(np.linalg.norm(shoulder - hip)),
             area=float(mask.sum()),
+            labels={},
             person_id=seed,
             image_id=f"drawn_{seed}.png",
         ),
@@ -51,11 +56,11 @@ def make_example(seed: int, size: tuple[int, int] = (64, 64)) -> Example:
 
 
 def make_batch(count: int = 4, size: tuple[int, int] = (64, 64), seed: int = 0) -> Batch:
-    """A batch of such persons, all joints and all mask pixels known."""
-    return collate([make_example(seed + person, size) for person in range(count)])
+    """A batch of such people, with all joints and all mask pixels known."""
+    return collate([make_sample(seed + person, size) for person in range(count)])
 
 
-def training_step(model: PoseModule, batch: Batch) -> Tensor:
-    """One training step of a model that no trainer listens to."""
+def training_step(model: "PoseModule", batch: Batch) -> Tensor:
+    """One training step of a model without a trainer."""
     model.log = lambda *_, **__: None
     return model.training_step(batch, 0)

@@ -14,8 +14,8 @@ from lightning_pose.geometry import (
     flip_points,
     from_grid,
     from_unit,
+    image_box,
     invert_affine,
-    picture_box,
     to_grid,
     to_unit,
     transform_points,
@@ -42,10 +42,8 @@ def crops(draw: st.DrawFn) -> np.ndarray:
 
 @given(points, st.sampled_from([1, 2, 4, 8, 32]))
 def test_grid_and_back(values: list, stride: int) -> None:
-    picture = torch.tensor(values)
-    torch.testing.assert_close(
-        from_grid(to_grid(picture, stride), stride), picture, atol=1e-3, rtol=0
-    )
+    image = torch.tensor(values)
+    torch.testing.assert_close(from_grid(to_grid(image, stride), stride), image, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("stride", [2, 3, 4, 8])
@@ -66,30 +64,28 @@ def test_a_grid_is_where_align_corners_false_samples() -> None:
 
 @given(points, sizes)
 def test_unit_and_back(values: list, size: tuple[int, int]) -> None:
-    picture = torch.tensor(values)
-    torch.testing.assert_close(
-        from_unit(to_unit(picture, size), size), picture, atol=1e-3, rtol=1e-5
-    )
+    image = torch.tensor(values)
+    torch.testing.assert_close(from_unit(to_unit(image, size), size), image, atol=1e-3, rtol=1e-5)
 
 
 def test_unit_coordinates_are_those_of_grid_sample() -> None:
-    picture = torch.arange(35.0).reshape(1, 1, 5, 7)
+    image = torch.arange(35.0).reshape(1, 1, 5, 7)
     rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(7.0), indexing="ij")
     grid = to_unit(torch.stack((columns, rows), dim=-1), (5, 7))[None]
-    torch.testing.assert_close(functional.grid_sample(picture, grid, align_corners=False), picture)
+    torch.testing.assert_close(functional.grid_sample(image, grid, align_corners=False), image)
 
 
 @given(points, st.integers(1, 600))
 def test_a_flip_undoes_itself(values: list, width: int) -> None:
-    picture = torch.tensor(values)
-    twice = flip_points(flip_points(picture, width), width)
-    torch.testing.assert_close(twice, picture, atol=1e-3, rtol=0)
+    image = torch.tensor(values)
+    twice = flip_points(flip_points(image, width), width)
+    torch.testing.assert_close(twice, image, atol=1e-3, rtol=0)
 
 
-def test_a_flip_is_where_the_mirrored_picture_has_the_pixel() -> None:
-    picture = torch.zeros(3, 7)
-    picture[1, 2] = 1
-    row, column = torch.nonzero(picture.flip(1))[0].tolist()
+def test_a_flip_is_where_the_mirrored_image_has_the_pixel() -> None:
+    image = torch.zeros(3, 7)
+    image[1, 2] = 1
+    row, column = torch.nonzero(image.flip(1))[0].tolist()
     assert flip_points(torch.tensor([[2.0, 1.0]]), width=7).tolist() == [[column, row]]
 
 
@@ -99,7 +95,7 @@ def test_the_inverse_crop_gives_the_point_back(matrix: np.ndarray, values: list)
     source = torch.tensor(values)[None]
     crop = torch.from_numpy(matrix)[None]
     there = apply_affine(crop, source)
-    # What float32 can hold of a point so many input pixels away, in source pixels.
+    # The precision of float32 for a point so many input pixels away, in source pixels.
     zoom = crop_scale(crop).item()
     bound = 1e-3 + 1e-6 * (there.abs().max().item() / zoom + source.abs().max().item())
     back = apply_affine(invert_affine(crop), there)
@@ -120,7 +116,7 @@ def test_inverses_are_those_of_numpy_and_keep_their_type() -> None:
     expected = np.linalg.inv(homogeneous)[:, :2]
     torch.testing.assert_close(invert_affine(matrices), torch.from_numpy(expected))
     assert invert_affine(matrices.float()).dtype == torch.float32
-    # As under autocast, where a plain inverse does not exist.
+    # As under autocast, where torch has no plain inverse.
     assert invert_affine(matrices.bfloat16()).dtype == torch.bfloat16
 
 
@@ -146,13 +142,13 @@ def test_the_crops_centre_is_the_boxs_and_the_longer_side_fills_it(
     assert zoom == pytest.approx(min(size[1] / 40, size[0] / 100) / 1.25, rel=1e-5)
 
 
-def test_a_crop_of_the_whole_picture_is_the_identity() -> None:
-    matrix = crop_matrix(picture_box((48, 64)), (48, 64), enlarge=1.0)
+def test_a_crop_of_the_whole_image_is_the_identity() -> None:
+    matrix = crop_matrix(image_box((48, 64)), (48, 64), enlarge=1.0)
     np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]], atol=1e-6)
 
 
-def test_a_crop_of_the_whole_picture_at_half_size_is_the_grid_of_stride_two() -> None:
-    matrix = crop_matrix(picture_box((48, 64)), (24, 32), enlarge=1.0)
+def test_a_crop_of_the_whole_image_at_half_size_is_the_grid_of_stride_two() -> None:
+    matrix = crop_matrix(image_box((48, 64)), (24, 32), enlarge=1.0)
     corners = np.array([[0, 0], [63, 47], [10, 20]], dtype=np.float32)
     expected = to_grid(torch.from_numpy(corners), 2).numpy()
     np.testing.assert_allclose(transform_points(matrix, corners), expected, atol=1e-5)
@@ -176,8 +172,13 @@ def test_a_flipped_crop_is_the_crop_flipped() -> None:
     np.testing.assert_allclose(mirrored, expected, atol=1e-4)
 
 
-def test_a_box_without_extent_still_makes_an_invertible_crop() -> None:
-    matrix = crop_matrix(np.array([7, 9, 7, 9], dtype=np.float32), (32, 32))
+FITS = ("contain", "cover", "stretch")
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("box", [(7, 9, 7, 9), (7, 9, 7, 80), (7, 9, 40, 9)])
+def test_a_box_without_extent_still_makes_an_invertible_crop(box: tuple, fit: str) -> None:
+    matrix = crop_matrix(np.array(box, dtype=np.float32), (32, 32), fit=fit)
     assert np.isfinite(matrix).all()
     assert torch.isfinite(invert_affine(torch.from_numpy(matrix)[None])).all()
 
@@ -199,3 +200,46 @@ def test_points_keep_their_digits_under_autocast() -> None:
         back = apply_affine(invert_affine(matrix), cast)
     torch.testing.assert_close(cast, plain)
     torch.testing.assert_close(back, points)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 33), (31, 80)])
+@pytest.mark.parametrize("fit", FITS)
+def test_what_a_fit_shows_of_a_box(size: tuple[int, int], fit: str) -> None:
+    # 40 x 100 pixels, from edge to edge.
+    box = np.array([9.5, 19.5, 49.5, 119.5], dtype=np.float32)
+    matrix = crop_matrix(box, size, enlarge=1.0, fit=fit)
+    (left, top), (right, bottom) = transform_points(matrix, box.reshape(2, 2))
+    height, width = size
+    assert (left + right) / 2 == pytest.approx((width - 1) / 2, abs=1e-4)
+    assert (top + bottom) / 2 == pytest.approx((height - 1) / 2, abs=1e-4)
+    shown = (right - left) / width, (bottom - top) / height
+    if fit == "contain":
+        assert max(shown) == pytest.approx(1)
+    elif fit == "cover":
+        assert min(shown) == pytest.approx(1)
+    else:
+        assert shown == pytest.approx((1, 1))
+    if fit != "stretch":
+        assert (right - left) / (bottom - top) == pytest.approx(40 / 100)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("fit", FITS)
+def test_a_rotation_turns_the_source_about_the_boxs_centre(fit: str, flip: bool) -> None:
+    box = np.array([10, 20, 50, 120], dtype=np.float32)
+    angle = math.radians(30)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    source = np.array([[12, 25], [40, 100], [30, 70]], dtype=np.float32)
+    turned = ((source - (30, 70)) @ turn.T + (30, 70)).astype(np.float32)
+    settings = {"flip": flip, "scale": 1.3, "fit": fit}
+    expected = transform_points(crop_matrix(box, (64, 48), **settings), turned)
+    found = transform_points(crop_matrix(box, (64, 48), rotation=30.0, **settings), source)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_enlarging_and_scaling_undo_each_other(fit: str) -> None:
+    box = np.array([10, 20, 50, 120], dtype=np.float32)
+    plain = crop_matrix(box, (64, 48), enlarge=1.0, fit=fit)
+    both = crop_matrix(box, (64, 48), enlarge=1.5, scale=1.5, fit=fit)
+    np.testing.assert_allclose(plain, both, rtol=1e-5)

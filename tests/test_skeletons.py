@@ -2,8 +2,9 @@ import json
 import pickle
 
 import pytest
+from jsonargparse import ArgumentParser
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 from lightning_pose.skeletons import LSP14, Skeleton
 
 SKELETONS = [LSP14]
@@ -33,7 +34,7 @@ def test_flip_pairs_are_left_and_right_of_the_same_joint(skeleton: Skeleton) -> 
 def test_limbs_mirror_into_limbs(skeleton: Skeleton) -> None:
     limbs = {frozenset(limb) for limb in skeleton.limbs}
     order = skeleton.flip_order
-    # The trunk may be drawn as a quadrangle, which mirrors into itself as well.
+    # The trunk may be drawn as a quadrilateral, which also mirrors into itself.
     assert {frozenset(order[joint] for joint in limb) for limb in limbs} == limbs
 
 
@@ -59,19 +60,37 @@ def test_plain_data_and_back(skeleton: Skeleton) -> None:
 def test_a_joint_that_is_not_there_is_refused(key: str, joint: int) -> None:
     pair = [0, joint]
     data = {**LSP14.to_dict(), key: pair if key in ("head", "torso") else [pair]}
-    with pytest.raises(InputError, match=r"from 0 to 13, found \(0, "):
+    with pytest.raises(ConfigError, match=r"from 0 to 13, found \(0, "):
         Skeleton.from_dict(data)
 
 
-def test_a_limb_without_a_colour_is_refused() -> None:
-    with pytest.raises(InputError, match="one colour for each of 14 limbs, found 0"):
-        Skeleton.from_dict({**LSP14.to_dict(), "colours": []})
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("colours", [], "one colour for each of 14 limbs, found 0"),
+        ("names", ["nose"] * 14, "its own name"),
+        ("flip_pairs", [[0, 5], [5, 1]], "at most once among a skeleton's flip_pairs"),
+    ],
+)
+def test_a_skeleton_that_contradicts_itself_is_refused(key: str, value: list, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Skeleton.from_dict({**LSP14.to_dict(), key: value})
+
+
+def test_a_config_makes_one_and_is_checked_too() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--skeleton", type=Skeleton)
+    config = parser.parse_object({"skeleton": LSP14.to_dict()})
+    assert parser.instantiate_classes(config).skeleton == LSP14
+    wrong = {**LSP14.to_dict(), "torso": [0, 14]}
+    with pytest.raises(ConfigError, match="from 0 to 13, found"):
+        parser.instantiate_classes(parser.parse_object({"skeleton": wrong}))
 
 
 def test_missing_and_unknown_keys_are_refused() -> None:
     data = LSP14.to_dict()
-    with pytest.raises(InputError, match="extra"):
+    with pytest.raises(ConfigError, match="extra"):
         Skeleton.from_dict({**data, "extra": 1})
     del data["names"]
-    with pytest.raises(InputError, match=r"found .*colours"):
+    with pytest.raises(ConfigError, match=r"found .*colours"):
         Skeleton.from_dict(data)
