@@ -1,7 +1,7 @@
-"""How many drawn people one core makes a second, cropped to 128 pixels.
+"""How many people one core draws and crops to 128 pixels per second.
 
-Run `python benchmarks/synthetic.py`. A machine's speed drifts while it works, so the same run also
-times a fixed reference, and the ratio of the two says more than the rate.
+Run `python benchmarks/synthetic.py`. A machine's speed drifts under load, so the same run also
+times a fixed reference; the ratio of the two is more reliable than the rate.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from lightning_pose.datasets.synthetic import SyntheticDataset
+from lightning_pose.datasets import SyntheticDataset
 from lightning_pose.geometry import crop_matrix
 
 
@@ -26,12 +26,12 @@ def _rate(work: Callable[[int], object], indices: range) -> float:
 def main() -> None:
     """Print the median rates of several repeats and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=300, help="pictures in a repeat")
+    parser.add_argument("--count", type=int, default=300, help="images per repeat")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     people = SyntheticDataset("train", length=10**6)
-    picture = people[0].image  # Also builds the textures, once a process.
+    image = people[0].image  # Also builds the textures, once per process.
 
     def draw(index: int) -> np.ndarray:
         sample = people[index]
@@ -39,7 +39,7 @@ def main() -> None:
         return cv2.warpAffine(sample.image, matrix, (128, 128))
 
     def blur(_: int) -> np.ndarray:
-        return cv2.GaussianBlur(picture, (31, 31), 5.0)
+        return cv2.GaussianBlur(image, (31, 31), 5.0)
 
     rates = []
     for repeat in range(arguments.repeats):
@@ -47,8 +47,8 @@ def main() -> None:
         rates.append((_rate(draw, indices), _rate(blur, indices)))
     drawn = statistics.median(rate for rate, _ in rates)
     ratio = statistics.median(rate / reference for rate, reference in rates)
-    print(f"{drawn:.0f} people a second on one core, drawn and cropped to 128 px")
-    print(f"{ratio:.3f} of the rate of a 31 x 31 Gaussian blur of one picture")
+    print(f"{drawn:.0f} people per second on one core, drawn and cropped to 128 px")
+    print(f"{ratio:.3f} of the rate of a 31 x 31 Gaussian blur of one image")
 
 
 if __name__ == "__main__":

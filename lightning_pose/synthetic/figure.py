@@ -1,8 +1,9 @@
 """The articulated figure: from joint angles to a body in space as the camera sees it.
 
-Lengths are in statures. The body's axes are x to the person's own left, y up and z forward; the
-camera's are x to the right of the picture, y up and z towards the viewer. They agree when a person
-stands and faces the camera, so that the person's left is at the picture's right.
+Lengths are in statures, multiples of the person's height. The body's axes are x to the person's own
+left, y up and z forward; the camera's are x to the right of the image, y up and z towards the
+viewer. They agree when a person stands and faces the camera, so that the person's left is at the
+image's right.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from lightning_pose.datasets.synthetic.draws import Draws
-from lightning_pose.datasets.synthetic.poses import ARMS, STANCES, Stance
+from lightning_pose.synthetic.draws import Draws
+from lightning_pose.synthetic.poses import ARMS, STANCES, Stance
 
 __all__ = ["Body", "Figure", "draw_figure"]
 
@@ -40,8 +41,8 @@ class Figure:
         joints: The joints in the order of LSP14.
         hands: The ends of the right and the left hand.
         toes: The tips of the right and the left foot.
-        waist: Where the trunk bends.
-        pelvis: Body to camera axes at the hips, one column an axis.
+        waist: The point where the trunk bends.
+        pelvis: Body to camera axes at the hips, one column per axis.
         chest: The same at the shoulders.
         head: The same at the head.
         scale: Units of the coordinates per stature.
@@ -58,16 +59,16 @@ class Figure:
     scale: float = 1.0
 
     def extent(self) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
-        """The least and the greatest (x, y) of the joints."""
+        """The minimum and maximum (x, y) of the joints."""
         points = self.joints[:, :2]
         return points.min(axis=0), points.max(axis=0)
 
     def place(self, scale: float, shift: tuple[float, float]) -> "Figure":
-        """The figure in a picture, where y points down.
+        """The figure in an image, where y points down.
 
         Args:
             scale: Pixels per stature.
-            shift: Where the middle of the hips comes to lie, in pixels.
+            shift: (x, y) of the middle of the hips in pixels.
 
         Returns:
             A figure whose lengths are pixels; z still points towards the viewer.
@@ -88,7 +89,7 @@ class Figure:
 
 
 def _rotations(angles: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
-    """Rotations about z, x and y, the last first, from (pitch, twist, roll) in radians.
+    """Rotations about y, then x, then z, from (pitch, twist, roll) in radians.
 
     Positive pitch takes up to forward, positive twist takes forward to the left, and positive roll
     takes left to up.
@@ -106,7 +107,7 @@ def _rotations(angles: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
 
 
 def _draw_body(draws: Draws) -> Body:
-    # A child has a large head and short limbs, and everything between occurs.
+    # A child has a large head and short limbs; every proportion between child and adult occurs.
     child = draws.uniform() ** 3
     limbs = (1 - 0.14 * child) * draws.uniform(0.95, 1.05)
     return Body(
@@ -123,7 +124,7 @@ def _draw_body(draws: Draws) -> Body:
 
 
 def _draw_view(draws: Draws, stance: Stance) -> tuple[float, float, float]:
-    """Pitch, twist and roll of the whole person before the camera: mostly seen from the front."""
+    """Pitch, twist and roll of the whole person, mostly seen from the front."""
     view = draws.uniform()
     if view < 0.48:
         twist = draws.bell(28.0)
@@ -141,7 +142,7 @@ def draw_figure(draws: Draws) -> Figure:
     """A person of random proportions in a random pose, seen from a random side.
 
     Args:
-        draws: Where the random numbers come from.
+        draws: The source of randomness.
 
     Returns:
         The figure in statures, with the middle of its hips at the origin.
@@ -160,7 +161,7 @@ def draw_figure(draws: Draws) -> Figure:
         arms[1] = arms[0]
 
     sides = (-1.0, 1.0)  # right, left: twist and roll are mirrored
-    # People look ahead of them: the head takes back most of the trunk's bend.
+    # People look ahead: the head undoes most of the trunk's bend.
     gaze = -0.6 * (lean + trunk) + draws.bell(14.0)
     chest = [(trunk, draws.bell(18.0), draws.bell(10.0)), (gaze, draws.bell(24.0), draws.bell(8.0))]
     upper = [

@@ -1,14 +1,14 @@
-"""Hair, hats and faces, which tell the front of a person from the back."""
+"""Hair, hats and faces, which distinguish the front of a person from the back."""
 
 import math
 
 import numpy as np
 from jaxtyping import Float
 
-from lightning_pose.datasets.synthetic.brush import Brush, Colour, shade
-from lightning_pose.datasets.synthetic.colours import any_colour, hair_colour
-from lightning_pose.datasets.synthetic.draws import Draws
-from lightning_pose.datasets.synthetic.figure import Figure
+from lightning_pose.synthetic.brush import Brush, Colour, shade
+from lightning_pose.synthetic.colours import any_colour, hair_colour
+from lightning_pose.synthetic.draws import Draws
+from lightning_pose.synthetic.figure import Figure
 
 __all__ = ["draw_head"]
 
@@ -17,7 +17,7 @@ _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)])
 
 
 def _face(middle: float, width: float, height: float) -> Float[np.ndarray, "3 n"]:
-    """Directions around a patch of the head's front; its middle is so far above the equator."""
+    """Directions around a patch of the head's front, with its middle above the equator."""
     directions = np.stack([width * np.cos(_TURN), middle + height * np.sin(_TURN), np.ones(12)])
     unit: np.ndarray = directions / np.linalg.norm(directions, axis=0)
     return unit
@@ -34,11 +34,11 @@ def draw_head(
     """Add the head to a brush: an ellipsoid of hair with a face in front.
 
     Args:
-        brush: Takes the shapes.
-        figure: Where the person is, in pixels.
+        brush: Collects the shapes.
+        figure: The person in pixels.
         skin: The colour of the face.
-        light: The direction in the picture, of length 1, that the light comes from.
-        draws: Where the random numbers come from.
+        light: The direction in the image, of length 1, from which the light comes.
+        draws: The source of randomness.
     """
     unit, frame, body = figure.scale, figure.head, figure.body
     style = draws.pick(("short", "short", "long", "long", "bald", "cap", "cap", "hood"))
@@ -46,7 +46,7 @@ def draw_head(
         style, hair_colour(draws)
     )
     half = 0.44 * body.head + 0.006
-    # The top of the head, hair included, is a little above its joint.
+    # With hair, the top of the head is a little above its joint.
     middle = figure.joints[13] - frame[:, 1] * (half - 0.012)
     axes = frame * [0.8 * half, half, 0.95 * half]
     depth = float(middle[2]) + 0.02 * unit
@@ -65,7 +65,7 @@ def draw_head(
     brush.hull(depth, outline, shade(hair, 0.8))
     brush.hull(depth, centre + 0.8 * (outline - centre) + light, hair)
 
-    # What of the face is beyond the horizon of the ellipsoid is moved onto the horizon.
+    # Points of the face beyond the horizon of the ellipsoid are moved onto it.
     toward = np.linalg.solve(axes, [0.0, 0.0, 1.0])
     toward /= np.linalg.norm(toward)
     patch = _FACES[0 if style in ("cap", "hood") else draws.integer(0, 2)]

@@ -1,4 +1,4 @@
-"""What is around the person: backgrounds, clutter, things in front, and the camera."""
+"""What surrounds the person: background, clutter, occluders, and the camera."""
 
 import functools
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from lightning_pose.datasets.synthetic.brush import Brush, Canvas, Point
-from lightning_pose.datasets.synthetic.colours import any_colour, skin_colour
-from lightning_pose.datasets.synthetic.draws import Draws
+from lightning_pose.synthetic.brush import Brush, Canvas, Point
+from lightning_pose.synthetic.colours import any_colour, skin_colour
+from lightning_pose.synthetic.draws import Draws
 
 __all__ = ["add_occluder", "draw_background", "expose"]
 
@@ -17,13 +17,13 @@ _TILE = 256
 
 @functools.cache
 def _tiles() -> UInt8[np.ndarray, "n H W 4"]:
-    """Textures that every picture takes pieces of: noise of several grains, bricks and weaves."""
+    """Textures from which every image takes a piece: noise of several grains, bricks and weaves."""
     generator = np.random.default_rng(20110620)
     tiles = np.zeros((24, _TILE, _TILE, 4), dtype=np.uint8)
     ramp = np.arange(_TILE)
     for number, tile in enumerate(tiles):
         layer = np.zeros((_TILE, _TILE, 3), dtype=np.float32)
-        # Few grains a tile, so that no two tiles are the same grey noise.
+        # Few grain sizes per tile, so that no two tiles are the same grey noise.
         for cells in generator.choice((3, 5, 8, 14, 24, 40, 70, 120), size=3, replace=False):
             grain = generator.normal(size=(cells, cells, 3)).astype(np.float32)
             grain = 0.8 * grain.mean(axis=2, keepdims=True) + 0.2 * grain
@@ -40,20 +40,20 @@ def _tiles() -> UInt8[np.ndarray, "n H W 4"]:
 
 @functools.cache
 def _noise() -> UInt8[np.ndarray, "n m 3"]:
-    """The sensor's noise around 128, taken from a random place for each picture."""
+    """Sensor noise around 128, of which each image takes a random part."""
     generator = np.random.default_rng(20141201)
     return np.clip(generator.normal(128, 32, size=(1024, 1024, 3)), 0, 255).astype(np.uint8)
 
 
 def draw_background(size: int, draws: Draws) -> Canvas:
-    """Light and colour that change over the picture, ground, shapes and texture.
+    """Draw light and colour that vary over the image, ground, shapes and texture.
 
     Args:
-        size: Height and width of the picture in pixels.
-        draws: Where the random numbers come from.
+        size: Height and width of the image in pixels.
+        draws: The source of randomness.
 
     Returns:
-        A canvas that nobody covers yet.
+        A canvas without a person.
     """
     base = any_colour(draws)
     corners = np.zeros((2, 2, 4), dtype=np.float32)
@@ -82,7 +82,7 @@ def draw_background(size: int, draws: Draws) -> Canvas:
 
 
 def _add_clutter(brush: Brush, size: int, draws: Draws) -> None:
-    """One thing somewhere in the background; some look like a limb."""
+    """Add one object to the background; some look like a limb."""
     at = (draws.uniform() * size, draws.uniform() * size)
     reach, kind = draws.uniform(0.03, 0.3) * size, draws.uniform()
     colour = any_colour(draws)
@@ -104,14 +104,14 @@ def _add_clutter(brush: Brush, size: int, draws: Draws) -> None:
 
 
 def add_occluder(brush: Brush, at: Point, reach: float, size: int, draws: Draws) -> None:
-    """One thing in front of the person.
+    """Add one object in front of the person.
 
     Args:
-        brush: Takes its shapes.
-        at: Where it lies, in pixels.
-        reach: About how far it stretches from there, in pixels.
-        size: Height and width of the picture in pixels.
-        draws: Where the random numbers come from.
+        brush: Collects its shapes.
+        at: Its place, in pixels.
+        reach: About how far it extends from there, in pixels.
+        size: Height and width of the image in pixels.
+        draws: The source of randomness.
     """
     colour, accent, kind = any_colour(draws), any_colour(draws), draws.uniform()
     if kind < 0.35:
@@ -137,10 +137,10 @@ def expose(canvas: Canvas, draws: Draws) -> UInt8[np.ndarray, "H W 3"]:
 
     Args:
         canvas: The finished drawing.
-        draws: Where the random numbers come from.
+        draws: The source of randomness.
 
     Returns:
-        The RGB picture.
+        The RGB image.
     """
     size = canvas.shape[0]
     image = cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Draws:
     """A stream of random numbers that depends on its seed alone.
 
-    The numbers are drawn in blocks and handed out one by one as Python floats: a call of a numpy
+    The numbers are drawn in blocks and returned one by one as Python floats: calling a numpy
     generator for each would cost more than the drawing.
 
     Args:
@@ -43,7 +43,7 @@ class Draws:
         return next(self._stream) < probability
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number from low to high, both included."""
+        """An integer from low to high, both included."""
         return low + int(next(self._stream) * (high - low + 1))
 
     def sign(self) -> float:
@@ -51,7 +51,7 @@ class Draws:
         return 1.0 if next(self._stream) < 0.5 else -1.0
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of the choices, all alike."""
+        """One of the choices, each equally likely."""
         return choices[int(next(self._stream) * len(choices))]
 
 

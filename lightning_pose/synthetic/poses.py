@@ -1,4 +1,4 @@
-"""How people hold themselves: ranges of the joints' angles."""
+"""Poses: ranges of the joints' angles."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ Range = tuple[float, float]
 class Stance(NamedTuple):
     """Ranges of angles in degrees; leg flexion is counted from the vertical, forward positive."""
 
-    weight: int  # how often, of about a hundred
+    weight: int  # its frequency, out of about a hundred
     lean: Range  # the pelvis, forward
     trunk: Range  # the chest against the pelvis, forward
     flex: Range  # one thigh
@@ -18,7 +18,7 @@ class Stance(NamedTuple):
     other_flex: Range  # the other thigh
     other_knee: Range
     spread: Range  # both thighs, outward
-    roll: Range  # the whole person in the picture's plane
+    roll: Range  # the whole person in the image's plane
 
 
 _WEIGHTED = {
@@ -156,7 +156,7 @@ _WEIGHTED = {
     ),
 }
 STANCES = tuple(stance for stance in _WEIGHTED.values() for _ in range(stance.weight))
-"""Every stance as often as it weighs: one of them, all alike, is a person's."""
+"""Every stance, repeated as often as its weight, to be drawn from with equal probability."""
 
 
 class Arm(NamedTuple):
@@ -175,6 +175,6 @@ ARMS = (
     Arm((125.0, 180.0), (-10.0, 35.0), (-60.0, 60.0), (0.0, 100.0)),  # overhead
     Arm((-15.0, 30.0), (50.0, 130.0), (-90.0, 90.0), (0.0, 120.0)),  # sideways
     Arm((-30.0, 5.0), (25.0, 60.0), (-110.0, -60.0), (60.0, 125.0)),  # akimbo
-    Arm((10.0, 65.0), (0.0, 30.0), (-75.0, 0.0), (60.0, 135.0)),  # before the chest
+    Arm((10.0, 65.0), (0.0, 30.0), (-75.0, 0.0), (60.0, 135.0)),  # in front of the chest
     Arm((-65.0, -15.0), (5.0, 40.0), (-30.0, 20.0), (20.0, 115.0)),  # swinging back
 )

@@ -1,9 +1,9 @@
-"""Colours of skin, hair, cloth and things."""
+"""Colours of skin, hair, cloth and objects."""
 
 import colorsys
 
-from lightning_pose.datasets.synthetic.brush import Colour
-from lightning_pose.datasets.synthetic.draws import Draws
+from lightning_pose.synthetic.brush import Colour
+from lightning_pose.synthetic.draws import Draws
 
 __all__ = ["any_colour", "cloth_colour", "hair_colour", "skin_colour"]
 
@@ -20,7 +20,7 @@ _HAIR = (
 
 
 def cloth_colour(draws: Draws, background: Colour) -> Colour:
-    """Any colour, drawn anew up to twice where it would hardly stand out from the background."""
+    """Any colour, redrawn up to twice if it would hardly stand out from the background."""
     for _ in range(3):
         colour = any_colour(draws)
         if sum(abs(a - b) for a, b in zip(colour, background, strict=True)) > 130:
@@ -38,7 +38,7 @@ def any_colour(draws: Draws) -> Colour:
 
 
 def skin_colour(draws: Draws) -> Colour:
-    """A tone of skin between light and dark."""
+    """A skin tone between light and dark."""
     share = draws.uniform()
     light = draws.uniform(0.85, 1.1)
     red, green, blue = (
@@ -49,7 +49,7 @@ def skin_colour(draws: Draws) -> Colour:
 
 
 def hair_colour(draws: Draws) -> Colour:
-    """A colour of hair, dyed now and then."""
+    """A hair colour, dyed now and then."""
     if draws.chance(0.12):
         return any_colour(draws)
     light = draws.uniform(0.75, 1.2)

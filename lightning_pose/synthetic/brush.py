@@ -1,4 +1,4 @@
-"""Shapes collected in any order and painted from far to near."""
+"""Shapes that are collected in any order and painted from far to near."""
 
 import math
 
@@ -11,16 +11,16 @@ __all__ = ["Brush", "Canvas", "Colour", "Point", "shade"]
 Canvas = UInt8[np.ndarray, "H W 4"]
 """Red, green, blue, and how much of the pixel the labelled person covers (255 for all of it).
 
-One drawing call paints the picture and the mask, so that they cannot disagree.
+A single drawing call paints the image and the mask, so that they cannot disagree.
 """
 
 Colour = tuple[float, float, float]
-"""Red, green and blue, 0 to 255; whatever is beyond is clipped when it is painted."""
+"""Red, green and blue, 0 to 255; values outside are clipped when they are painted."""
 
 Point = tuple[float, float]
 
 _SHIFT = 5
-"""Bits of the fraction of a pixel that OpenCV draws with."""
+"""Fractional bits of the pixel coordinates that OpenCV draws with."""
 
 _ARC = np.linspace(0.5 * math.pi, 1.5 * math.pi, 7)
 _CAP = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
@@ -34,8 +34,8 @@ def shade(colour: Colour, factor: float) -> Colour:
 class Brush:
     """A list of convex shapes with depths; `paint` draws the far ones first.
 
-    Coordinates are pixels as in `lightning_pose.geometry`, which are OpenCV's too: an integer is
-    the centre of a pixel. Shapes of the same depth are painted in the order in which they came.
+    Coordinates are pixels as in `lightning_pose.geometry` and OpenCV: an integer is the centre of a
+    pixel. Shapes of the same depth are painted in the order in which they were added.
     """
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class Brush:
         """Draw all shapes.
 
         Args:
-            canvas: What is drawn on.
-            cover: True where the shapes are the labelled person, False for anything else, which
-                hides the person behind it.
+            canvas: The canvas to draw on.
+            cover: True if the shapes are the labelled person; anything else hides the person
+                behind it.
         """
         capsules = _capsule_polygons(np.array(self._capsules).reshape(-1, 6))
         alpha = 255.0 if cover else 0.0
-        # Sorting is stable, which the order of equal depths relies on.
+        # The sort is stable: shapes of equal depth keep their order.
         for _, (red, green, blue), index in sorted(self._shapes, key=_depth):
             polygon = capsules[index] if index >= 0 else _hull_polygon(self._hulls[-1 - index])
             cv2.fillConvexPoly(canvas, polygon, (red, green, blue, alpha), cv2.LINE_AA, _SHIFT)
@@ -86,7 +86,7 @@ def _capsule_polygons(capsules: Float[np.ndarray, "n 6"]) -> np.ndarray:
     start, end = capsules[:, 0:2], capsules[:, 2:4]
     along = end - start
     length = np.hypot(along[:, 0], along[:, 1])
-    # A stroke without length is a disc, whatever its direction.
+    # A stroke without length is a disc; its direction does not matter.
     along = np.where(length[:, None] > 1e-6, along / np.maximum(length, 1e-6)[:, None], (1.0, 0.0))
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     cap = _CAP[:, :1] * along[:, None] + _CAP[:, 1:] * across[:, None]  # (n, 7, 2)

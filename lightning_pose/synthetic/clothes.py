@@ -1,7 +1,7 @@
 """Clothes over a figure.
 
-What tells left from right is drawn: the face, the brim of a cap and the toes point forward, a
-zip, buttons or a tie lie on the chest, a backpack and long hair on the back.
+The details show which side is left: the face, the brim of a cap and the toes point forward; a zip,
+buttons or a tie are on the chest, a backpack and long hair on the back.
 """
 
 import math
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_pose.datasets.synthetic.brush import Brush, Colour, Point, shade
-from lightning_pose.datasets.synthetic.colours import (
+from lightning_pose.synthetic.brush import Brush, Colour, Point, shade
+from lightning_pose.synthetic.colours import (
     any_colour,
     cloth_colour,
     skin_colour,
 )
-from lightning_pose.datasets.synthetic.draws import Draws
-from lightning_pose.datasets.synthetic.figure import Figure
-from lightning_pose.datasets.synthetic.head import draw_head
+from lightning_pose.synthetic.draws import Draws
+from lightning_pose.synthetic.figure import Figure
+from lightning_pose.synthetic.head import draw_head
 
 __all__ = ["dress"]
 
@@ -44,13 +44,13 @@ def _between(start: Point, end: Point, share: float) -> Point:
 
 
 class _Dresser:
-    """One person's parts on one brush; light comes from one side."""
+    """Adds one person's parts to a brush, lit from one side."""
 
     def __init__(self, brush: Brush, figure: Figure, background: Colour, draws: Draws) -> None:
         self.brush, self.figure, self.background, self.draws = brush, figure, background, draws
         self.unit = figure.scale
         self.width = figure.scale * figure.body.girth
-        # Keeps neighbours of the same colour apart: the far side of every part is in shadow.
+        # Shadow on the far side of every part separates neighbours of the same colour.
         angle = draws.uniform(0.0, 2.0 * math.pi)
         self.light = (math.cos(angle), math.sin(angle))
         self.shadow = draws.uniform(0.5, 0.8)
@@ -64,7 +64,7 @@ class _Dresser:
         end_radius: float,
         colour: Colour,
     ) -> None:
-        """A rounded part: its whole outline in shadow, and on it the lit side."""
+        """Add a rounded part: its whole outline in shadow, and the lit side on top."""
         self.brush.capsule(depth, start, end, radius, end_radius, shade(colour, self.shadow))
         x, y = 0.2 * self.light[0], 0.2 * self.light[1]
         lit_start = (start[0] + x * radius, start[1] + y * radius)
@@ -80,13 +80,13 @@ class _Dresser:
         end_radius: float,
         cloth: _Cloth,
     ) -> None:
-        """A clothed part with its pattern."""
+        """Add a clothed part with its pattern."""
         self.part(depth, start, end, radius, end_radius, cloth.colour)
         brush, accent = self.brush, cloth.accent
         if cloth.pattern == "hoops":
             length = math.hypot(end[0] - start[0], end[1] - start[1])
             if length < 0.5 * radius:
-                return  # Seen along the part, hoops hide each other.
+                return  # The part points at the viewer: hoops would hide each other.
             x, y = (start[1] - end[1]) / length, (end[0] - start[0]) / length
             for share in (0.2, 0.6, 1.0):
                 reach = 0.75 * (radius + (end_radius - radius) * share)
@@ -113,7 +113,7 @@ class _Dresser:
         length: float,
         biases: tuple[float, float],
     ) -> None:
-        """An arm or a leg: two parts of skin, covered by cloth up to `length` parts of them."""
+        """Add an arm or a leg: two parts of skin, the first `length` parts of them clothed."""
         points, depths = self.points, self.depths
         for i in (0, 1):
             a, b = joints[i], joints[i + 1]
@@ -167,7 +167,7 @@ class _Dresser:
         draw_head(self.brush, figure, self.skin, self.light, draws)
 
     def trunk(self, top: _Cloth, bottom: _Cloth, skirt: float) -> None:
-        """The trunk as hulls of elliptic sections, and what is worn in front and behind."""
+        """Add the trunk as hulls of elliptic sections, with what is worn in front and behind."""
         draws, figure, unit, body = self.draws, self.figure, self.unit, self.figure.body
         girth, chest, pelvis = body.girth, figure.chest, figure.pelvis
         neck = figure.joints[12]
@@ -229,7 +229,7 @@ class _Dresser:
         )
 
     def front_and_back(self, depth: float, facing: float, top: _Cloth) -> None:
-        """A neckline and a zip, buttons or a tie in front; a backpack behind."""
+        """Add a neckline, zip, buttons or tie in front, and a backpack behind."""
         draws, figure, unit = self.draws, self.figure, self.unit
         chest, brush, neck = figure.chest, self.brush, figure.joints[12]
         deep = 0.056 * figure.body.girth
@@ -286,9 +286,9 @@ def dress(brush: Brush, figure: Figure, background: Colour, draws: Draws) -> Non
     """Add a clothed person to a brush.
 
     Args:
-        brush: Takes the shapes of the person's parts.
-        figure: Where the person is, in pixels.
-        background: The colour that clothes had better not have.
-        draws: Where the random numbers come from.
+        brush: Collects the shapes of the person's parts.
+        figure: The person in pixels.
+        background: The colour that clothes should stand out from.
+        draws: The source of randomness.
     """
     _Dresser(brush, figure, background, draws).dress()
