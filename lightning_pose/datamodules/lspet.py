@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.skeletons import LSP14
@@ -13,15 +15,15 @@ __all__ = ["LSPExtendedDataModule"]
 class LSPExtendedDataModule(PoseDataModule):
     """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011).
 
-    The default splits are the protocol LSPE-v1: pictures 1 to 8500 train, 8501 to 9250 validate,
+    The default splits follow the protocol LSPE-v1: images 1 to 8500 train, 8501 to 9250 validate,
     9251 to 10000 test.
 
     Args:
         root: The folder with joints.mat, images/ and optionally masks/.
-        train: First and last picture of the training split.
-        val: First and last picture of the validation split.
-        test: First and last picture of the test split.
-        **settings: Batch size, crop and augmentation, see `PoseDataModule`.
+        train: First and last image of the training split.
+        val: First and last image of the validation split.
+        test: First and last image of the test split.
+        **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
     def __init__(
@@ -38,17 +40,7 @@ class LSPExtendedDataModule(PoseDataModule):
         self.val = val
         self.test = test
 
+    @override
     def make_dataset(self, split: Split) -> LSPExtendedDataset:
-        """Open one split.
-
-        Args:
-            split: "train", "val" or "test".
-
-        Returns:
-            Its people.
-
-        Raises:
-            InputError: The files are missing or do not fit together.
-        """
         first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
         return LSPExtendedDataset(self.root, first, last)

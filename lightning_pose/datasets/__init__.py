@@ -1,4 +1,4 @@
-"""Datasets: native files on disk become samples, one file per dataset."""
+"""Datasets: read native files as annotations and pixels, one module per dataset."""
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.lspet import LSPExtendedDataset

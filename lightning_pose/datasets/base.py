@@ -1,4 +1,4 @@
-"""The dataset contract: native files on disk in, one person at a time out."""
+"""The dataset contract: annotations without pixels, and a reader of pixels."""
 
 from abc import ABC, abstractmethod
 
@@ -6,25 +6,28 @@ import numpy as np
 from jaxtyping import Int64
 from torch.utils.data import Dataset
 
-from lightning_pose.batch import Sample
+from lightning_pose.sample import Annotation, Pixels, Sample
 from lightning_pose.skeletons import Skeleton
 
 __all__ = ["PoseDataset"]
 
 
 class PoseDataset(Dataset[Sample], ABC):
-    """People with what is known of them, each read from disk when it is asked for.
+    """People, their annotations and their images.
 
-    Index base, inverted flags and sentinel values of the files are converted in the subclass and
-    nowhere else. Annotations are held in a few numpy arrays: forked workers share those, whereas a
-    Python list of a million objects is copied page by page as its reference counts change.
+    Annotations are separate from the pixels, so that splits, order and crops are decided before an
+    image is decoded. The index base, inverted flags and sentinel values of the files are converted
+    in the subclass and nowhere else. Annotations are held in arrays, see `Annotations`.
 
     Attributes:
-        skeleton: The joints of every sample, in order.
+        skeleton: The joints of every person, in order.
+        labels: Image-level labels by name, with the names of their classes; a label without classes
+            is a number.
         person_ids: The number of each person within the dataset, across splits.
     """
 
     skeleton: Skeleton
+    labels: dict[str, list[str]]
     person_ids: Int64[np.ndarray, " N"]
 
     def __len__(self) -> int:
@@ -32,12 +35,48 @@ class PoseDataset(Dataset[Sample], ABC):
         return len(self.person_ids)
 
     @abstractmethod
-    def __getitem__(self, index: int) -> Sample:
-        """Read one person.
+    def annotation(self, index: int) -> Annotation:
+        """The annotation of one person, without opening the image.
 
         Args:
-            index: Which, from 0 to N - 1.
+            index: Index of the person, from 0 to N - 1.
 
         Returns:
-            The person, with every coordinate in source pixels.
+            The annotation, with every coordinate in source pixels.
         """
+
+    @abstractmethod
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Height and width of a person's source image, without decoding it."""
+
+    @abstractmethod
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        """Read the image and the mask of one person.
+
+        Args:
+            index: Index of the person, from 0 to N - 1.
+            shrink: How many source pixels one pixel of the crop spans along each side, rounded
+                down. A decoder may return an image that is smaller by up to this factor, and
+                records that in `Pixels.image_frame`.
+
+        Returns:
+            The pixels.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one person with the whole image.
+
+        Args:
+            index: Index of the person, from 0 to N - 1.
+
+        Returns:
+            The annotation, the image and the mask, all in source pixels.
+        """
+        annotation, pixels = self.annotation(index), self.read(index)
+        mask = pixels.mask
+        if mask is None:
+            mask = np.full(pixels.image.shape[:2], -1, dtype=np.int8)
+        return Sample(**vars(annotation), image=pixels.image, mask=mask)

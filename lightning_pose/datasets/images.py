@@ -1,110 +1,185 @@
-"""Picture and mask files: decoded in full or refused by name, never half and in silence."""
+"""Image and mask files: decoded completely, or refused with the file's name."""
 
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int8, UInt8
+from jaxtyping import Float32, Int8, UInt8
 from PIL import ExifTags, Image
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import DataError
+from lightning_pose.geometry import crop_matrix
 
-__all__ = ["read_mask", "read_picture"]
+__all__ = ["image_size", "read_image", "read_mask"]
 
 
-def read_picture(path: Path) -> UInt8[np.ndarray, "H0 W0 3"]:
-    """Read a picture as RGB, turned upright as its EXIF orientation says.
+def read_image(
+    path: Path, shrink: int = 1
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float32[np.ndarray, "2 3"] | None]:
+    """Read an image as RGB, turned upright by its EXIF orientation.
 
-    Grey pictures, palettes, CMYK and 16 bits a pixel become 8-bit RGB; alpha is left out, and of
-    an animation the first picture is taken. A picture whose EXIF is damaged stays as it lies.
-    Pillow decodes, since it reports a truncated file, where OpenCV fills the rest with grey and
+    Greyscale, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, and only the
+    first frame of an animation is read. An image with damaged EXIF is not turned. Images are
+    decoded by Pillow, because it reports truncated files: OpenCV fills the rest with grey, and
     torchvision has announced the end of its decoders.
 
     Args:
-        path: A JPEG, PNG, WebP or whatever else Pillow knows.
+        path: A JPEG, PNG, WebP or any other file that Pillow can read.
+        shrink: How much smaller the image may be. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size,
+            the smallest that `shrink` allows, which skips most of the work; other files are decoded
+            at full size.
 
     Returns:
-        The picture.
+        The image, and the affine matrix from source pixels to its pixels; None is the identity.
 
     Raises:
-        InputError: The file is missing, truncated or not a picture.
+        DataError: The file is missing, truncated or not an image.
     """
-    return _decode(path, "RGB")
+    image, frame = _decode(path, "RGB", shrink)
+    return image, frame
 
 
-def read_mask(path: Path, picture: Path, size: tuple[int, int]) -> Int8[np.ndarray, "H0 W0"]:
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of the upright image in pixels, read from the file's header.
+
+    TIFFs, and PNGs without EXIF before their pixels, are decoded, because only then is their
+    orientation known.
+
+    Args:
+        path: An image that `read_image` can read.
+
+    Returns:
+        The shape of what `read_image` returns at full size.
+
+    Raises:
+        DataError: The file is missing or not an image.
+    """
+    try:
+        with Image.open(path) as file:
+            if file.format == "TIFF":
+                file.load()  # Pillow turns it itself, then drops the orientation.
+            if _turn(file).swaps:
+                return file.width, file.height
+            return file.height, file.width
+    except _DAMAGE as error:
+        raise _refusal(path, error) from error
+
+
+def read_mask(path: Path, image: Path, size: tuple[int, int]) -> Int8[np.ndarray, "H0 W0"]:
     """Read a person's mask, in which 0 is background and 255 the person.
 
     Args:
         path: The mask's file, usually a PNG.
-        picture: The file that the mask belongs to, for messages.
-        size: Height and width of that picture in pixels.
+        image: The image that the mask belongs to, for error messages.
+        size: Height and width of that image in pixels.
 
     Returns:
         1 on the person, 0 elsewhere.
 
     Raises:
-        InputError: The file cannot be read, is not of the picture's size, or is not 0 and 255.
+        DataError: The file cannot be read, differs from the image in size, or is not 0 and 255.
     """
-    grey = _decode(path, "L")
+    grey, _ = _decode(path, "L")
     if grey.shape != size:
-        raise InputError(
-            f"Expected the mask {path} to have the size of its picture {picture}, "
+        raise DataError(
+            f"Expected the mask {path} to have the size of its image {image}, "
             f"{size[1]} x {size[0]} pixels, found {grey.shape[1]} x {grey.shape[0]}; "
             "make the mask again, or remove it to leave this person without one."
         )
     if 0 < grey.max() <= 127:
-        raise InputError(
+        raise DataError(
             f"Expected 255 for the person in the mask {path}, found at most {grey.max()}; "
             "write 0 for the background and 255 for the person."
         )
     return (grey > 127).view(np.int8)
 
 
+class _Turn(NamedTuple):
+    """How to turn an image upright, and what this does to the axes."""
+
+    method: Image.Transpose | None
+    swaps: bool  # height and width are swapped
+    mirrors_x: bool  # the left edge of the result was a right or lower edge
+    mirrors_y: bool
+
+
+_UPRIGHT = _Turn(None, swaps=False, mirrors_x=False, mirrors_y=False)
+
+# Pillow's own `exif_transpose` also rewrites the rest of the EXIF, and fails if it is malformed.
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: _Turn(Image.Transpose.FLIP_LEFT_RIGHT, swaps=False, mirrors_x=True, mirrors_y=False),
+    3: _Turn(Image.Transpose.ROTATE_180, swaps=False, mirrors_x=True, mirrors_y=True),
+    4: _Turn(Image.Transpose.FLIP_TOP_BOTTOM, swaps=False, mirrors_x=False, mirrors_y=True),
+    5: _Turn(Image.Transpose.TRANSPOSE, swaps=True, mirrors_x=False, mirrors_y=False),
+    6: _Turn(Image.Transpose.ROTATE_270, swaps=True, mirrors_x=True, mirrors_y=False),
+    7: _Turn(Image.Transpose.TRANSVERSE, swaps=True, mirrors_x=True, mirrors_y=True),
+    8: _Turn(Image.Transpose.ROTATE_90, swaps=True, mirrors_x=False, mirrors_y=True),
 }
-"""What stands a picture upright, by EXIF's orientation.
-
-Pillow's own `exif_transpose` also writes the rest of the EXIF anew, and fails where that is odd.
-"""
+"""By EXIF's orientation."""
 
 
-def _orientation(file: Image.Image) -> int:
+def _turn(file: Image.Image) -> _Turn:
     try:
-        return int(file.getexif().get(ExifTags.Base.Orientation, 1))
-    # What Pillow's parser runs into where EXIF is damaged; the picture itself may be whole.
+        return _TURNS.get(int(file.getexif().get(ExifTags.Base.Orientation, 1)), _UPRIGHT)
+    # Pillow's parser raises these if the EXIF is damaged; the image itself may be intact.
     except (OSError, SyntaxError, TypeError, ValueError, struct.error):
-        return 1
+        return _UPRIGHT
 
 
-def _decode(path: Path, mode: str) -> UInt8[np.ndarray, "H0 W0 *C"]:
+def _decode(
+    path: Path, mode: str, shrink: int = 1
+) -> tuple[UInt8[np.ndarray, "h w *C"], Float32[np.ndarray, "2 3"] | None]:
     try:
         with Image.open(path) as file:
-            # First, since Pillow looks for a PNG's EXIF behind its pixels, and says only once, to
-            # whoever is first, that these are damaged.
+            full = file.size
+            factor = next(f for f in (8, 4, 2, 1) if f <= max(1, min(shrink, *full)))
+            if factor > 1:
+                # A request that only JPEGs honour.
+                file.draft(None, (full[0] // factor, full[1] // factor))
+            small = file.size
+            # Before reading EXIF: Pillow looks for a PNG's EXIF after its pixels, and reports
+            # damaged pixels only once, to the first caller.
             file.load()
-            turn = _TURNS.get(_orientation(file))
-            image: Image.Image = file if turn is None else file.transpose(turn)
+            turn = _turn(file)
+            frame = None if small == full else _frame(full, small, factor, turn)
+            image: Image.Image = file if turn.method is None else file.transpose(turn.method)
             if image.mode in ("I", "F"):
-                raise ValueError("32 bits a pixel, whose range is not known")
+                raise ValueError("32 bits per pixel, whose range is not known")
             if image.mode.startswith("I;16"):
-                # Pillow would clip what does not fit into a byte: keep the upper half instead.
+                # Pillow would clip what does not fit into a byte; keep the upper byte instead.
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             elif "transparency" in image.info:
-                # Only through alpha does Pillow know what a transparent palette entry means.
+                # Pillow only resolves a transparent palette entry through alpha.
                 image = image.convert("RGBA")
-            return np.asarray(image if image.mode == mode else image.convert(mode))
-    # Pillow reports a damaged file by whichever of these its parser runs into.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"Expected a whole picture in {path}, found that it cannot be read ({reason}); "
-            "replace or remove this file."
-        ) from error
+            return np.asarray(image if image.mode == mode else image.convert(mode)), frame
+    except _DAMAGE as error:
+        raise _refusal(path, error) from error
+
+
+def _frame(
+    full: tuple[int, int], small: tuple[int, int], factor: int, turn: _Turn
+) -> Float32[np.ndarray, "2 3"]:
+    """From source pixels to pixels of an image that was decoded at 1 / factor and then turned."""
+    # The decoder pads the last block of each row and column beyond the right and lower edges of the
+    # stored image; turning moves these edges.
+    sides = []
+    for length, cells in zip(full, small, strict=True):
+        sides.append((length, cells, cells * factor - length))
+    (width, columns, right), (height, rows, below) = reversed(sides) if turn.swaps else sides
+    left, right = (right, 0) if turn.mirrors_x else (0, right)
+    above, below = (below, 0) if turn.mirrors_y else (0, below)
+    covered = [-0.5 - left, -0.5 - above, width - 0.5 + right, height - 0.5 + below]
+    return crop_matrix(np.array(covered, dtype=np.float32), (rows, columns), enlarge=1.0)
+
+
+# Pillow raises any of these for a damaged file, depending on where its parser fails.
+_DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def _refusal(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(
+        f"Expected a whole image in {path}, found that it cannot be read ({reason}); "
+        "replace or remove this file."
+    )

@@ -1,4 +1,3 @@
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -7,14 +6,15 @@ import albumentations as A
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
 from lightning_pose.batch import Batch
-from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule, base
-from lightning_pose.errors import InputError
-from lightning_pose.skeletons import Skeleton
+from lightning_pose.datamodules import PoseDataModule
+from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.skeletons import LSP14
 from tests.data.lspet import write_lspet
+from tests.datamodules.recording import QUIET, fit, module
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is smaller than the logging interval"),
@@ -29,22 +29,9 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
-def module(root: Path, **settings: Any) -> LSPExtendedDataModule:
-    defaults = {
-        "train": (1, 14),
-        "val": (15, 20),
-        "test": (15, 16),
-        "batch_size": 4,
-        "num_workers": 0,
-        "input_size": (32, 24),
-        "photometric": [A.RandomBrightnessContrast(p=1.0)],
-    }
-    return LSPExtendedDataModule(root, **{**defaults, **settings})
-
-
 def equal(one: Batch, other: Batch) -> bool:
     values = [(getattr(one, f.name), getattr(other, f.name)) for f in fields(Batch)]
-    return all(a == b if isinstance(a, list) else torch.equal(a, b) for a, b in values)
+    return all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in values)
 
 
 def two_epochs(data: PoseDataModule) -> list[Batch]:
@@ -62,21 +49,6 @@ def test_workers_change_nothing(root: Path) -> None:
         assert all(equal(a, b) for a, b in zip(alone, batches, strict=True))
 
 
-def niceness(_: object) -> int:
-    return os.nice(0)
-
-
-@pytest.mark.parametrize(("gpu", "more"), [(False, 19), (True, 0)])
-def test_workers_make_way_for_a_network_on_the_same_cores(
-    root: Path, monkeypatch: pytest.MonkeyPatch, gpu: bool, more: int
-) -> None:
-    monkeypatch.setattr(base, "collate", niceness)
-    monkeypatch.setattr(PoseDataModule, "_on_gpu", lambda _: gpu)
-    data = module(root, num_workers=1)
-    data.setup("fit")
-    assert set(data.train_dataloader()) == {min(os.nice(0) + more, 19)}
-
-
 def test_batch_size_does_not_change_a_persons_augmentation(root: Path) -> None:
     def crops(batches: list[Batch]) -> dict[tuple[int, int], torch.Tensor]:
         seen: dict[tuple[int, int], torch.Tensor] = {}
@@ -85,7 +57,7 @@ def test_batch_size_does_not_change_a_persons_augmentation(root: Path) -> None:
                 seen[(person, 0) if (person, 0) not in seen else (person, 1)] = crop
         return seen
 
-    # Both divide 14, so that nobody is left out.
+    # Both divide 14, so nobody is left out.
     small, large = (crops(two_epochs(module(root, batch_size=size))) for size in (2, 7))
     assert small.keys() == large.keys()
     assert all(torch.equal(small[key], large[key]) for key in small)
@@ -97,7 +69,7 @@ def test_evaluation_is_in_order_and_without_chance(root: Path) -> None:
     first, second = list(data.val_dataloader()), list(module(root, seed=2).val_dataloader())
     assert torch.cat([batch.person_id for batch in first]).tolist() == list(range(15, 21))
     assert all(equal(a, b) for a, b in zip(first, second, strict=True))
-    # An upright crop without a flip.
+    # The crop is upright and not flipped.
     assert (first[0].crop[:, 0, 1] == 0).all()
     assert (first[0].crop[:, 0, 0] > 0).all()
     data.setup("test")
@@ -106,12 +78,70 @@ def test_evaluation_is_in_order_and_without_chance(root: Path) -> None:
 
 def test_what_a_model_is_given(root: Path) -> None:
     data = module(root)
-    assert Skeleton.from_dict(data.skeleton).num_joints == 14
-    assert data.input_size == (32, 24)
+    assert data.skeleton is LSP14
+    assert data.input_spec == InputSpec((32, 24))
+    assert data.labels == {}
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     assert batch.image.shape == (4, 3, 32, 24)
     assert batch.image.is_contiguous(memory_format=torch.channels_last)
+
+
+SHORT = {
+    "box": InputSpec(size=None, short_side=32, multiple=4, enlarge=1.1),
+    "image": InputSpec(size=None, short_side=32, multiple=4, subject="image"),
+}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("spec", SHORT.values(), ids=SHORT.keys())
+def test_unequal_sizes_in_a_batch_change_nobodys_crop(
+    tmp_path: Path, spec: InputSpec, split: str
+) -> None:
+    root = tmp_path / "lspet"
+    write_lspet(root, count=20, sizes=((60, 50), (60, 64), (40, 90)))
+
+    def people(batch_size: int) -> dict[int, tuple[Any, ...]]:
+        data = module(root, input_spec=spec, batch_size=batch_size, val=(1, 19))
+        data.setup("fit")
+        seen: dict[int, tuple[Any, ...]] = {}
+        padded = 0
+        for batch in data.train_dataloader() if split == "train" else data.val_dataloader():
+            padded += int((~batch.valid).sum())
+            for row, (height, width) in enumerate(batch.input_size.tolist()):
+                assert int(batch.person_id[row]) not in seen
+                seen[int(batch.person_id[row])] = (
+                    batch.image[row, :, :height, :width],
+                    batch.mask[row, :height, :width],
+                    batch.crop[row],
+                    batch.keypoints[row],
+                    batch.visibility[row],
+                    batch.image_size[row],
+                )
+        assert bool(padded) == (batch_size > 1)
+        return seen
+
+    # 7 divides the 14 people in training, so nobody is left out.
+    together, alone = people(7), people(1)
+    assert len(alone) == (14 if split == "train" else 19)
+    assert len({image.shape for image, *_ in alone.values()}) > 2
+    assert all(min(image.shape[1:]) == 32 for image, *_ in alone.values())
+    assert together.keys() == alone.keys()
+    for person, values in alone.items():
+        assert all(torch.equal(a, b) for a, b in zip(values, together[person], strict=True))
+
+
+def test_people_of_one_size_share_a_batch_and_the_sizes_are_asked_for_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = module(root, input_spec=SHORT["box"], train=(1, 20), batch_size=2)
+    data.setup("fit")
+    padded = [bool((~batch.valid).any()) for batch in data.train_dataloader()]
+    # With 20 people in a few sizes, at most one of each size is left without a partner.
+    assert sum(padded) <= 3
+    first = data._sizes["train"]
+    data.train_dataloader()
+    assert data._sizes["train"] is first
 
 
 def test_fewer_people_than_a_batch_are_one_small_batch(root: Path) -> None:
@@ -120,190 +150,46 @@ def test_fewer_people_than_a_batch_are_one_small_batch(root: Path) -> None:
     assert [len(batch) for batch in data.train_dataloader()] == [3]
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_file_is_one_sentence_also_out_of_a_worker(tmp_path: Path, workers: int) -> None:
-    root = tmp_path / "lspet"
-    write_lspet(root, count=4)
-    picture = root / "images" / "im00002.jpg"
-    picture.write_bytes(picture.read_bytes()[:600])
-    data = module(root, train=(1, 3), val=(4, 4), num_workers=workers)
-    data.setup("fit")
-    with pytest.raises(InputError, match=r"^Expected .*im00002\.jpg") as caught:
-        list(data.train_dataloader())
-    assert "\n" not in str(caught.value)
-
-
 def test_bad_folders_are_found_at_setup(tmp_path: Path, root: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(ConfigError, match="no such folder"):
         module(tmp_path / "none").setup("fit")
-    with pytest.raises(InputError, match=r"within 1 to 20.*found 15 to 21"):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no joints\.mat"):
+        module(tmp_path / "empty").setup("fit")
+    with pytest.raises(ConfigError, match=r"within 1 to 20.*found 15 to 21"):
         module(root, val=(15, 21)).setup("validate")
 
 
 def test_pixels_are_not_moved_by_photometric_transforms(root: Path) -> None:
-    with pytest.raises(InputError, match="HorizontalFlip"):
+    with pytest.raises(ConfigError, match="HorizontalFlip"):
         module(root, photometric=[A.HorizontalFlip()])
-
-
-class Recorder(pl.LightningModule):
-    """Learns nothing, and remembers who was in each batch and how the crops were cut."""
-
-    def __init__(self, ask_for_steps: bool = False, stop_at: int | None = None) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.ask_for_steps = ask_for_steps
-        self.seen: list[tuple[list[int], float]] = []
-        self.stop_at = stop_at
-
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        if len(self.seen) == self.stop_at:
-            raise KeyError("Something breaks in the middle of a batch.")
-        self.seen.append((batch.person_id.tolist(), float(batch.crop.sum())))
-        return self.weight * 0.0
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.log("val/main", float(self.global_step), batch_size=len(batch))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        if self.ask_for_steps:
-            # Lightning then makes the loaders before it has loaded the state of its loops.
-            assert self.trainer.estimated_stepping_batches
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class SaveAt(Callback):
-    """Saves once, in one hook, after so many batches."""
-
-    def __init__(self, hook: str, batches: int, path: Path) -> None:
-        self.done = False
-
-        def save(trainer: pl.Trainer, module: Recorder, *args: Any, **kwargs: Any) -> None:
-            if len(module.seen) >= batches and not self.done and not trainer.sanity_checking:
-                self.done = True
-                trainer.save_checkpoint(path)
-
-        setattr(self, hook, save)
-
-
-QUIET = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
-
-
-def fit(
-    data: PoseDataModule,
-    callbacks: list[Callback] | None = None,
-    ckpt_path: Path | None = None,
-    ask_for_steps: bool = False,
-    stop_at: int | None = None,
-    **settings: Any,
-) -> list[tuple[list[int], float]]:
-    trainer = pl.Trainer(callbacks=callbacks, **{"max_epochs": 4, **QUIET, **settings})
-    recorder = Recorder(ask_for_steps, stop_at)
-    trainer.fit(recorder, data, ckpt_path=ckpt_path, weights_only=True)
-    return recorder.seen
-
-
-@pytest.mark.parametrize(
-    ("hook", "batches", "settings"),
-    [
-        ("on_train_batch_end", 2, {}),
-        ("on_train_batch_end", 3, {}),  # the last of its epoch
-        ("on_train_batch_end", 5, {"max_steps": 12, "max_epochs": -1}),
-        ("on_train_batch_end", 3, {"limit_train_batches": 2}),
-        ("on_validation_end", 2, {"val_check_interval": 1}),
-        ("on_validation_start", 3, {}),
-        ("on_validation_batch_end", 5, {}),
-        ("on_validation_end", 3, {}),
-        ("on_train_epoch_end", 3, {}),
-        ("on_train_epoch_end", 5, {"max_steps": 12, "max_epochs": -1}),
-        ("on_train_epoch_end", 3, {"limit_train_batches": 2}),
-    ],
-)
-def test_a_resumed_run_sees_what_an_uninterrupted_one_would_have(
-    root: Path, tmp_path: Path, hook: str, batches: int, settings: dict[str, Any]
-) -> None:
-    path = tmp_path / "some.ckpt"
-    whole = fit(module(root), [SaveAt(hook, batches, path)], **settings)
-    steps = torch.load(path, weights_only=True)["global_step"]
-    resumed = fit(module(root), ckpt_path=path, **settings)
-    assert resumed == whole[steps:]
-    assert 0 < len(resumed) < len(whole)
-
-
-@pytest.mark.parametrize(("hook", "batches"), [("on_train_batch_end", 2), ("on_validation_end", 3)])
-def test_resuming_survives_workers_and_a_scheduler_that_asks_for_the_number_of_steps(
-    root: Path, tmp_path: Path, hook: str, batches: int
-) -> None:
-    path = tmp_path / "some.ckpt"
-    whole = fit(module(root), [SaveAt(hook, batches, path)], max_epochs=2)
-    data = module(root, num_workers=1)
-    assert fit(data, ckpt_path=path, ask_for_steps=True, max_epochs=2) == whole[batches:]
-
-
-def test_a_batch_that_broke_is_seen_again(root: Path, tmp_path: Path) -> None:
-    whole = fit(module(root), max_epochs=2)
-    path = tmp_path / "broken.ckpt"
-
-    class SaveOnException(Callback):
-        def on_exception(self, trainer: pl.Trainer, *args: Any) -> None:
-            trainer.save_checkpoint(path)
-
-    with pytest.raises(KeyError, match="breaks"):
-        fit(module(root), [SaveOnException()], stop_at=4)
-    assert fit(module(root), ckpt_path=path, max_epochs=2) == whole[4:]
-
-
-def test_a_second_interruption_is_survived_too(root: Path, tmp_path: Path) -> None:
-    whole = fit(module(root))
-    first, second = tmp_path / "first.ckpt", tmp_path / "second.ckpt"
-    fit(module(root), [SaveAt("on_validation_end", 3, first)], max_epochs=2)
-    again = fit(module(root), [SaveAt("on_train_batch_end", 5, second)], ckpt_path=first)
-    assert again == whole[3:]
-    assert fit(module(root), ckpt_path=second) == whole[3 + 5 :]
-
-
-def test_a_new_trainer_starts_from_the_beginning_and_the_same_one_goes_on(root: Path) -> None:
-    data = module(root)
-    whole = fit(data)
-    assert fit(data) == whole
-    trainer = pl.Trainer(max_epochs=1, **QUIET)
-    recorder = Recorder()
-    trainer.fit(recorder, data)
-    assert trainer.fit_loop.max_epochs == 1
-    trainer.fit_loop.max_epochs = 3
-    trainer.fit(recorder, data)
-    assert recorder.seen == whole[:9]
-
-
-@pytest.mark.parametrize("settings", [{"batch_size": 2}, {"train": (1, 9)}])
-@pytest.mark.parametrize("batches", [5, 6])
-def test_a_run_does_not_go_on_with_epochs_of_another_length(
-    root: Path, tmp_path: Path, batches: int, settings: dict[str, Any]
-) -> None:
-    path = tmp_path / "some.ckpt"
-    fit(module(root), [SaveAt("on_train_batch_end", batches, path)], max_epochs=2)
-    for ask_for_steps in (False, True):
-        with pytest.raises(InputError, match=r"Expected 3 batches an epoch.*begin a new run"):
-            fit(module(root, **settings), ckpt_path=path, ask_for_steps=ask_for_steps)
 
 
 def test_overfit_batches_are_the_same_ones_every_epoch(root: Path) -> None:
     seen = fit(module(root), overfit_batches=1, max_epochs=3)
     assert [people for people, _ in seen] == [[1, 2, 3, 4]] * 3
-    # Not even turned, scaled or mirrored.
+    # Not even rotated, scaled or mirrored differently.
     assert len({crop for _, crop in seen}) == 1
+
+
+@pytest.mark.parametrize("spec", [InputSpec((32, 24)), SHORT["box"]], ids=["size", "short_side"])
+def test_processes_see_together_what_one_sees(
+    root: Path, monkeypatch: pytest.MonkeyPatch, spec: InputSpec
+) -> None:
+    def epoch(rank: int, world_size: int) -> list[list[int]]:
+        monkeypatch.setattr(PoseDataModule, "_process", lambda _: (rank, world_size))
+        data = module(root, input_spec=spec)
+        data.setup("fit")
+        return [batch.person_id.tolist() for batch in data.train_dataloader()]
+
+    whole, shares = epoch(0, 1), [epoch(rank, 2) for rank in range(2)]
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(b) for b in whole]
 
 
 def test_lightning_may_not_shard_the_data_itself(root: Path) -> None:
     data = module(root)
     data.trainer = pl.Trainer(strategy=DDPStrategy(), **QUIET)
-    with pytest.raises(InputError, match=r"use_distributed_sampler=False"):
+    with pytest.raises(ConfigError, match=r"use_distributed_sampler=False"):
         data.setup("fit")
     data.trainer = pl.Trainer(strategy=DDPStrategy(), use_distributed_sampler=False, **QUIET)
     data.setup("fit")
@@ -314,10 +200,10 @@ def test_fewer_people_than_processes_are_refused_where_all_must_have_one(
 ) -> None:
     data = module(root, test=(15, 15))
     monkeypatch.setattr(PoseDataModule, "_process", lambda _: (0, 2))
-    with pytest.raises(InputError, match="test split for each of 2 processes, found 1"):
+    with pytest.raises(ConfigError, match="test split for each of 2 processes, found 1"):
         data.test_dataloader()
 
 
 def test_a_negative_number_of_workers_is_refused(root: Path) -> None:
-    with pytest.raises(InputError, match="num_workers of 0 or more, found -1"):
+    with pytest.raises(ConfigError, match="num_workers of 0 or more, found -1"):
         module(root, num_workers=-1)

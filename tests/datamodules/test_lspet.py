@@ -6,19 +6,20 @@ import torch
 from jsonargparse import ArgumentParser
 
 from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
+from lightning_pose.input_spec import InputSpec
 from tests.data.lspet import write_lspet
 
 
 def test_the_defaults_are_the_protocol() -> None:
     data = LSPExtendedDataModule("anywhere")
     assert (data.train, data.val, data.test) == ((1, 8500), (8501, 9250), (9251, 10000))
-    assert data.enlarge == 1.25
+    assert data.input_spec == InputSpec((128, 128), enlarge=1.25)
 
 
-def test_a_dataset_without_the_protocols_people_is_refused_at_setup(tmp_path: Path) -> None:
+def test_a_dataset_without_the_people_of_the_protocol_is_refused_at_setup(tmp_path: Path) -> None:
     write_lspet(tmp_path / "lspet", count=3)
-    with pytest.raises(InputError, match=r"within 1 to 3.*found 1 to 8500"):
+    with pytest.raises(ConfigError, match=r"within 1 to 3.*found 1 to 8500"):
         LSPExtendedDataModule(tmp_path / "lspet").setup("fit")
 
 
@@ -34,7 +35,7 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
             "val": [4, 4],
             "batch_size": 2,
             "num_workers": 0,
-            "input_size": [48, 32],
+            "input_spec": {"size": [48, 32], "fit": "stretch"},
             "rotation": 30,
             "photometric": [
                 {
@@ -46,7 +47,7 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
     }
     data = parser.instantiate_classes(parser.parse_object({"data": config})).data
     assert isinstance(data, LSPExtendedDataModule)
-    assert data.input_size == (48, 32)
+    assert data.input_spec == InputSpec((48, 32), fit="stretch")
     assert isinstance(data.photometric[0], A.RandomBrightnessContrast)
     data.setup("fit")
     assert next(iter(data.train_dataloader())).image.shape == (2, 3, 48, 32)
@@ -60,7 +61,7 @@ def test_real_batches(real_data: Path) -> None:
     train, val = data.train_dataloader(), data.val_dataloader()
     assert (len(train), len(val)) == (265, 24)
     batch = next(iter(val))
-    # By the protocol the box, enlarged by a quarter, fills the crop along its longer side.
+    # By the protocol, the box, enlarged by a quarter, fills the crop along its longer side.
     shown = torch.where(batch.labelled[..., None], batch.keypoints, torch.nan)
     low = torch.nan_to_num(shown, nan=torch.inf).amin(dim=1)
     high = torch.nan_to_num(shown, nan=-torch.inf).amax(dim=1)
@@ -68,7 +69,7 @@ def test_real_batches(real_data: Path) -> None:
     torch.testing.assert_close((high + low) / 2, torch.full((32, 2), 63.5), atol=1e-3, rtol=0)
     known = (batch.mask >= 0).all(dim=(1, 2))
     assert ((batch.mask >= 0).any(dim=(1, 2)) == known).all()
-    # Joints and masks were made apart: that most of one lie on the other shows a common frame.
+    # Joints and masks were made separately: that most joints lie on the masks shows a common frame.
     x, y = batch.keypoints.round().long().unbind(-1)
     on_mask = batch.mask[torch.arange(32)[:, None], y.clamp(0, 127), x.clamp(0, 127)] == 1
     assert on_mask[batch.labelled & known[:, None]].float().mean() > 0.8

@@ -1,63 +1,191 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lightning_pose.batch import Example
-from lightning_pose.datamodules.samplers import CropDataset, PersonBatchSampler
+from lightning_pose.datamodules.samplers import (
+    Buckets,
+    InOrder,
+    PersonBatchSampler,
+    Plan,
+    Shuffled,
+    input_sizes,
+)
 from lightning_pose.datasets import LSPExtendedDataset
-from lightning_pose.errors import InputError
-from lightning_pose.skeletons import LSP14
-from lightning_pose.transforms import PersonCrop, Photometric
+from lightning_pose.errors import ConfigError
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.transforms import PersonCrop
 from tests.data.lspet import write_lspet
 
+Person = tuple[int, int, int]
 
-def epochs(sampler: PersonBatchSampler, count: int) -> list[list[list[tuple[int, int]]]]:
+SIZES = np.random.default_rng(0).choice([32, 48, 64], size=(24, 2))
+
+
+def plans(num_people: int, batch_size: int, drop_last: bool, seed: int = 1) -> list[Plan]:
+    return [
+        InOrder(num_people, batch_size, drop_last),
+        Shuffled(num_people, batch_size, seed, drop_last),
+        Buckets(SIZES[:num_people], batch_size, seed, drop_last),
+        Buckets(SIZES[:num_people], batch_size, None, drop_last),
+    ]
+
+
+def epochs(sampler: PersonBatchSampler, count: int) -> list[list[list[Person]]]:
     return [list(sampler) for _ in range(count)]
 
 
-def test_an_epoch_has_everyone_once_and_every_epoch_another_order() -> None:
-    first, second = epochs(PersonBatchSampler(23, batch_size=4), 2)
+def people_of(batches: list[np.ndarray]) -> list[int]:
+    return [index for batch in batches for index in batch[:, 0].tolist()]
+
+
+# Properties of every plan
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("num_people", [1, 4, 21, 24])
+@pytest.mark.parametrize("kind", range(4))
+def test_an_epoch_has_everyone_once_in_full_batches(
+    kind: int, num_people: int, drop_last: bool
+) -> None:
+    plan = plans(num_people, 4, drop_last)[kind]
+    for epoch in range(3):
+        batches = plan.batches(epoch)
+        assert plan.num_batches == len(batches)
+        assert all(len(batch) == 4 for batch in batches[:-1])
+        people = people_of(batches)
+        assert len(people) == len(set(people)) == plan.num_people
+        assert plan.num_people == (num_people - num_people % 4 if drop_last else num_people)
+        assert set(people) <= set(range(num_people))
+        assert not any(batch[:, 1].any() for batch in batches)
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_the_order_depends_on_seed_and_epoch_alone(kind: int) -> None:
+    def orders(seed: int) -> list[list[int]]:
+        plan = plans(24, 4, False, seed)[kind]
+        return [people_of(plan.batches(epoch)) for epoch in (2, 0, 1)]
+
+    first = orders(3)
+    np.random.default_rng(0).random()  # Nor on random numbers that other code draws.
+    assert orders(3) == first
+    assert orders(4) != first
+    assert len({tuple(order) for order in first}) == 3
+    assert sorted(first[0]) != first[0]
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_who_is_left_out_changes_from_epoch_to_epoch(kind: int) -> None:
+    plan = plans(23, 6, True)[kind]
+    missing = [set(range(23)) - set(people_of(plan.batches(epoch))) for epoch in range(40)]
+    assert {len(people) for people in missing} == {5}
+    assert set.union(*missing) == set(range(23))
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_a_batch_without_people_is_refused(kind: int) -> None:
+    with pytest.raises(ConfigError, match="batch_size of 1 or more, found 0"):
+        plans(20, 0, False)[kind]
+
+
+# Properties of single plans
+
+
+def test_in_order_is_in_order() -> None:
+    assert people_of(InOrder(23, 4).batches(5)) == list(range(23))
+
+
+def test_the_shuffled_order_is_that_of_numpy_whatever_the_batch_size() -> None:
+    for epoch in range(3):
+        order = np.arange(23)
+        np.random.default_rng([7, epoch]).shuffle(order)
+        for batch_size in (4, 6):
+            assert people_of(Shuffled(23, batch_size, seed=7).batches(epoch)) == order.tolist()
+
+
+def padding(sizes: np.ndarray, batches: list[np.ndarray]) -> list[int]:
+    """The number of padded pixels in each batch."""
+    inputs = [sizes[batch[:, 0]] for batch in batches]
+    return [int(size.max(axis=0).prod() * len(size) - size.prod(axis=1).sum()) for size in inputs]
+
+
+@given(
+    st.lists(st.sampled_from([(32, 32), (32, 48), (48, 32), (96, 32), (32, 96)]), min_size=1),
+    st.integers(1, 5),
+    st.sampled_from([None, 0, 1]),
+    st.booleans(),
+)
+def test_people_of_one_size_share_a_batch_wherever_they_fill_one(
+    pairs: list[tuple[int, int]], batch_size: int, seed: int | None, drop_last: bool
+) -> None:
+    sizes = np.array(pairs)
+    plan = Buckets(sizes, batch_size, seed, drop_last)
+    for epoch in range(2):
+        batches = plan.batches(epoch)
+        people = people_of(batches)
+        assert len(people) == len(set(people)) == plan.num_people
+        assert all(len(batch) == batch_size for batch in batches[:-1])
+        uniform = sum(len(np.unique(sizes[batch[:, 0]], axis=0)) == 1 for batch in batches)
+        _, counts = np.unique(sizes[people], axis=0, return_counts=True)
+        assert uniform >= (counts // batch_size).sum()
+    # A plan without a seed is the same in every epoch.
+    if seed is None:
+        both = zip(plan.batches(0), plan.batches(1), strict=True)
+        assert all(np.array_equal(a, b) for a, b in both)
+
+
+def test_who_is_left_of_a_size_joins_the_most_similar_ones() -> None:
+    # From wide to tall, two of each: batches of 4 join neighbours.
+    kinds = [[32, 128], [32, 64], [32, 32], [64, 32], [96, 32], [128, 32]]
+    batches = Buckets(np.repeat(kinds, 2, axis=0), 4, seed=0).batches(0)
+    found = sorted(sorted(batch[:, 0].tolist()) for batch in batches)
+    assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    many = np.random.default_rng(3).choice([32, 48, 64, 80], size=(400, 2))
+    bucketed = sum(padding(many, Buckets(many, 16, seed=0).batches(0)))
+    assert bucketed < 0.2 * sum(padding(many, Shuffled(400, 16, seed=0).batches(0)))
+
+
+def test_the_order_of_buckets_is_shuffled_and_a_short_batch_stays_last() -> None:
+    sizes = np.repeat([[32, 64], [64, 64], [64, 32]], 21, axis=0)
+    plan = Buckets(sizes, 4, seed=0)
+    kinds = [sizes[batch[0, 0]].tolist() for batch in plan.batches(0)]
+    assert kinds != [sizes[batch[0, 0]].tolist() for batch in plan.batches(1)]
+    assert kinds != sorted(kinds)
+    assert [len(plan.batches(epoch)[-1]) for epoch in range(5)] == [3] * 5
+
+
+@pytest.mark.parametrize("subject", ["box", "image"])
+def test_input_sizes_are_those_of_the_crops(tmp_path, subject: str) -> None:
+    write_lspet(tmp_path / "lspet", count=6, sizes=((60, 50), (40, 90)))
+    people = LSPExtendedDataset(tmp_path / "lspet", 1, 6)
+    spec = InputSpec(size=None, short_side=32, subject=subject)
+    crop = PersonCrop(spec)
+    sizes = [crop(people, i, np.random.default_rng(0)).mask.shape for i in range(6)]
+    assert [tuple(size) for size in input_sizes(people, spec).tolist()] == sizes
+    assert len(set(sizes)) > 1
+
+
+# The sampler
+
+
+def test_a_person_is_named_with_its_epoch_and_draw() -> None:
+    first, second = epochs(PersonBatchSampler(Shuffled(23, 4, seed=0)), 2)
     assert [len(batch) for batch in first] == [4, 4, 4, 4, 4, 3]
     for epoch, batches in enumerate((first, second)):
-        assert sorted(pair for batch in batches for pair in batch) == [
-            (epoch, i) for i in range(23)
-        ]
-    order = [[index for batch in batches for _, index in batch] for batches in (first, second)]
-    assert order[0] != order[1]
-    assert order[0] != sorted(order[0])
-
-
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    again = PersonBatchSampler(23, batch_size=4, seed=3)
-    assert epochs(PersonBatchSampler(23, batch_size=4, seed=3), 3) == epochs(again, 3)
-    assert epochs(PersonBatchSampler(23, batch_size=4, seed=4), 1) != epochs(
-        PersonBatchSampler(23, batch_size=4, seed=3), 1
-    )
-    # Also on nothing that other code draws.
-    np.random.default_rng(0).random()
-    other_size = PersonBatchSampler(23, batch_size=6, seed=3)
-    people = [pair for batch in other_size for pair in batch]
-    assert people == [p for b in PersonBatchSampler(23, batch_size=4, seed=3) for p in b]
-
-
-def test_drop_last_leaves_out_what_does_not_fill_a_batch() -> None:
-    sampler = PersonBatchSampler(23, batch_size=4, drop_last=True)
-    assert [len(batch) for batch in sampler] == [4] * 5
-    assert len(sampler) == 5
+        named = sorted(person for batch in batches for person in batch)
+        assert named == [(epoch, index, 0) for index in range(23)]
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("num_people", [4, 8, 21, 23, 24])
 @pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("kind", range(4))
 def test_processes_share_each_batch_without_doubles(
-    num_people: int, world_size: int, drop_last: bool
+    kind: int, num_people: int, world_size: int, drop_last: bool
 ) -> None:
-    whole = PersonBatchSampler(num_people, batch_size=4, seed=1, drop_last=drop_last)
-    parts = [
-        PersonBatchSampler(
-            num_people, 4, seed=1, drop_last=drop_last, rank=rank, world_size=world_size
-        )
-        for rank in range(world_size)
-    ]
+    plan = plans(num_people, 4, drop_last)[kind]
+    whole = PersonBatchSampler(plan)
+    parts = [PersonBatchSampler(plan, rank, world_size) for rank in range(world_size)]
     for _ in range(2):
         batches = list(whole)
         shares = [list(part) for part in parts]
@@ -65,7 +193,7 @@ def test_processes_share_each_batch_without_doubles(
         assert all(batch for share in shares for batch in share)
         for number, batch in enumerate(batches):
             together = [
-                pair for share in shares for pair in (share[number : number + 1] or [[]])[0]
+                person for share in shares for person in (share[number : number + 1] or [[]])[0]
             ]
             assert sorted(together) == sorted(batch)
         if drop_last:
@@ -73,9 +201,11 @@ def test_processes_share_each_batch_without_doubles(
 
 
 @pytest.mark.parametrize("position", range(13))
-def test_it_goes_on_from_any_position(position: int) -> None:
-    uninterrupted = [b for e in epochs(PersonBatchSampler(23, 4, seed=2), 4) for b in e]
-    resumed = PersonBatchSampler(23, 4, seed=2, position=position)
+@pytest.mark.parametrize("kind", range(4))
+def test_it_resumes_from_any_position(kind: int, position: int) -> None:
+    plan = plans(23, 4, False)[kind]
+    uninterrupted = [batch for epoch in epochs(PersonBatchSampler(plan), 4) for batch in epoch]
+    resumed = PersonBatchSampler(plan, position=position)
     rest = list(resumed)
     assert len(rest) == 6 - position % 6
     assert len(resumed) == 6
@@ -84,7 +214,7 @@ def test_it_goes_on_from_any_position(position: int) -> None:
 
 
 def test_an_epoch_left_half_way_is_followed_by_the_next() -> None:
-    sampler = PersonBatchSampler(23, 4, seed=2)
+    sampler = PersonBatchSampler(Shuffled(23, 4, seed=2))
     batches = iter(sampler)
     next(batches)
     assert next(iter(sampler))[0][0] == 1
@@ -92,44 +222,12 @@ def test_an_epoch_left_half_way_is_followed_by_the_next() -> None:
 
 
 def test_an_iterator_that_is_never_asked_is_no_epoch() -> None:
-    sampler = PersonBatchSampler(23, 4, seed=2)
+    sampler = PersonBatchSampler(Shuffled(23, 4, seed=2))
     iter(sampler)
     assert next(iter(sampler))[0][0] == 0
 
 
-@pytest.mark.parametrize(("batch_size", "world_size"), [(0, 1), (5, 2), (2, 4)])
+@pytest.mark.parametrize(("batch_size", "world_size"), [(5, 2), (2, 4)])
 def test_a_batch_that_cannot_be_shared_is_refused(batch_size: int, world_size: int) -> None:
-    with pytest.raises(InputError, match=f"{world_size} processes.*found {batch_size}"):
-        PersonBatchSampler(20, batch_size, world_size=world_size)
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory) -> LSPExtendedDataset:
-    root = tmp_path_factory.mktemp("data") / "lspet"
-    write_lspet(root, count=6)
-    return LSPExtendedDataset(root, 1, 6)
-
-
-def crops(people: LSPExtendedDataset, seed: int = 0) -> CropDataset:
-    import albumentations as A
-
-    crop = PersonCrop((32, 32), LSP14, rotation=40.0, scale=0.3, flip=0.5)
-    return CropDataset(people, crop, Photometric([A.RandomBrightnessContrast(p=1.0)]), seed)
-
-
-def same(one: Example, other: Example) -> bool:
-    return np.array_equal(one.image, other.image) and np.array_equal(one.crop, other.crop)
-
-
-def test_augmentation_depends_on_seed_epoch_and_person_alone(people) -> None:
-    keys = [(epoch, index) for epoch in range(2) for index in range(6)]
-    dataset = crops(people)
-    forward = {key: dataset[key] for key in keys}
-    shuffled = crops(people)
-    for key in reversed(keys):
-        assert same(forward[key], shuffled[key])
-    assert not same(forward[0, 1], forward[1, 1])
-    assert not same(forward[0, 1], crops(people, seed=1)[0, 1])
-    # The person counts, not its place in this split.
-    later = LSPExtendedDataset(people.root, 3, 6)
-    assert same(forward[1, 4], crops(later)[1, 2])
+    with pytest.raises(ConfigError, match=f"{world_size} processes.*found {batch_size}"):
+        PersonBatchSampler(InOrder(20, batch_size), world_size=world_size)

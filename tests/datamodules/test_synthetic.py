@@ -1,6 +1,7 @@
 import torch
 
 from lightning_pose.datamodules import SyntheticDataModule
+from lightning_pose.input_spec import InputSpec
 
 
 def module(**settings) -> SyntheticDataModule:
@@ -24,7 +25,7 @@ def test_every_split_has_its_size_and_its_own_people() -> None:
 
 
 def test_a_batch_has_joints_and_masks_at_the_input_size() -> None:
-    data = module(input_size=(96, 64), picture_size=128)
+    data = module(input_spec=InputSpec((96, 64)), image_size=128)
     data.setup("validate")
     batch = next(iter(data.val_dataloader()))
     assert batch.image.shape == (2, 3, 96, 64)

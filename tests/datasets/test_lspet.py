@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 
 from lightning_pose.datasets import LSPExtendedDataset
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.skeletons import LSP14
 from tests.data.lspet import SIZE, write_lspet
 
@@ -18,7 +18,7 @@ def test_a_sample_is_what_was_written(tmp_path: Path) -> None:
     assert len(dataset) == 4
     assert dataset.skeleton == LSP14
     assert dataset.person_ids.tolist() == [2, 3, 4, 5]
-    sample = dataset[1]  # picture 3: every joint visible, and a mask
+    sample = dataset[1]  # image 3: every joint visible, and a mask
     expected = joints[:, :2, 2].astype(np.float32)
     np.testing.assert_array_equal(sample.keypoints, expected)
     assert sample.visibility.tolist() == [2] * 14
@@ -27,7 +27,9 @@ def test_a_sample_is_what_was_written(tmp_path: Path) -> None:
     assert sample.torso_size == pytest.approx(np.linalg.norm(expected[8] - expected[3]))
     assert sample.image.shape == (*SIZE, 3)
     assert (sample.person_id, sample.image_id) == (3, "im00003.jpg")
-    assert sample.mask.sum() == sample.area == 40 * 23
+    assert sample.mask.sum() == 40 * 23
+    assert sample.area == 0
+    assert sample.labels == dataset.labels == {}
     assert set(np.unique(sample.mask)) == {0, 1}
 
 
@@ -56,7 +58,7 @@ def test_no_mask_folder_is_no_error(tmp_path: Path) -> None:
     assert (LSPExtendedDataset(root, first=1, last=6)[0].mask == -1).all()
 
 
-def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_the_whole_picture(tmp_path: Path) -> None:
+def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_the_whole_image(tmp_path: Path) -> None:
     root = tmp_path / "lspet"
     joints = write_lspet(root)
     joints[13, 2, 0] = joints[8, 2, 0] = 0
@@ -68,8 +70,39 @@ def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_the_whole_picture(tmp_
     assert not dataset[1].keypoints.any()
 
 
-def spoil_nothing_there(root: Path) -> None:
-    root.rename(root.with_name("moved"))
+def test_annotations_need_no_image(tmp_path: Path) -> None:
+    root = tmp_path / "lspet"
+    joints = write_lspet(root, count=6)
+    joints[:, 2, 1] = 0
+    scipy.io.savemat(root / "joints.mat", {"joints": joints})
+    dataset = LSPExtendedDataset(root, first=1, last=6)
+    # Only the header of an image, and only for the person without a box.
+    boxless = root / "images" / "im00002.jpg"
+    boxless.write_bytes(boxless.read_bytes()[:700])
+    for path in (root / "images").glob("*"):
+        if path != boxless:
+            path.unlink()
+    people = [dataset.annotation(index) for index in range(6)]
+    assert [person.person_id for person in people] == dataset.person_ids.tolist()
+    assert people[1].box.tolist() == [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
+    assert dataset.image_size(1) == SIZE
+
+
+def test_a_smaller_image_has_its_frame_and_a_whole_mask(tmp_path: Path) -> None:
+    root = tmp_path / "lspet"
+    write_lspet(root, sizes=((61, 51),))
+    dataset = LSPExtendedDataset(root, first=1, last=6)
+    pixels = dataset.read(2, shrink=2)
+    assert pixels.image.shape == (31, 26, 3)
+    np.testing.assert_allclose(pixels.image_frame, [[0.5, 0, -0.25], [0, 0.5, -0.25]])
+    np.testing.assert_array_equal(pixels.mask, dataset[2].mask)
+    assert pixels.mask_frame is None
+    assert dataset.read(1, shrink=2).mask is None
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        LSPExtendedDataset(tmp_path / "moved", first=1, last=6)
 
 
 def spoil_no_joints(root: Path) -> None:
@@ -116,7 +149,7 @@ def spoil_more(root: Path) -> None:
 
 
 def spoil_folder(root: Path) -> None:
-    (root / "images").rename(root / "pictures")
+    (root / "images").rename(root / "photos")
 
 
 def spoil_masks(root: Path) -> None:
@@ -127,18 +160,17 @@ def spoil_masks(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (spoil_nothing_there, "no such folder"),
         (spoil_no_joints, r"no joints\.mat"),
         (spoil_bytes, r"joints\.mat.*cannot be read"),
         (spoil_empty, r"joints\.mat.*cannot be read"),
         (spoil_half, r"joints\.mat.*cannot be read"),
         (spoil_version, r"joints\.mat.*cannot be read"),
-        (spoil_name, r"'joints'.*found none of that name"),
+        (spoil_name, r"'joints'.*found no such name"),
         (spoil_order, r"\(14, 3, N\).*found shape \(3, 14, 6\)"),
         (spoil_axes, r"\(14, 3, N\).*found shape \(14, 3\)"),
-        (spoil_fewer, r"6 annotations.*found 5 pictures.*no im00004\.jpg"),
-        (spoil_more, "6 annotations.*found 7 pictures"),
-        (spoil_folder, r"6 annotations.*found 0 pictures"),
+        (spoil_fewer, r"6 annotations.*found 5 images.*no im00004\.jpg"),
+        (spoil_more, "6 annotations.*found 7 images"),
+        (spoil_folder, r"6 annotations.*found 0 images"),
         (spoil_masks, r"masks such as im00001\.png"),
     ],
 )
@@ -146,7 +178,7 @@ def test_bad_files_are_one_sentence_before_the_first_batch(tmp_path, spoil, mess
     root = tmp_path / "lspet"
     write_lspet(root)
     spoil(root)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         LSPExtendedDataset(root, first=1, last=6)
     assert "\n" not in str(caught.value)
 
@@ -155,20 +187,20 @@ def test_bad_files_are_one_sentence_before_the_first_batch(tmp_path, spoil, mess
 def test_a_range_that_is_not_there_is_refused(tmp_path: Path, first: int, last: int) -> None:
     root = tmp_path / "lspet"
     write_lspet(root)
-    with pytest.raises(InputError, match=f"within 1 to 6.*found {first} to {last}"):
+    with pytest.raises(ConfigError, match=f"within 1 to 6.*found {first} to {last}"):
         LSPExtendedDataset(root, first=first, last=last)
 
 
-def test_a_truncated_picture_and_a_mask_of_another_size_are_named(tmp_path: Path) -> None:
+def test_a_truncated_image_and_a_mask_of_another_size_are_named(tmp_path: Path) -> None:
     root = tmp_path / "lspet"
     write_lspet(root)
-    picture = root / "images" / "im00003.jpg"
-    picture.write_bytes(picture.read_bytes()[:700])
+    image = root / "images" / "im00003.jpg"
+    image.write_bytes(image.read_bytes()[:700])
     cv2.imwrite(str(root / "masks" / "im00005.png"), np.zeros((9, 8), np.uint8))
     dataset = LSPExtendedDataset(root, first=1, last=6)
-    with pytest.raises(InputError, match=r"im00003\.jpg"):
+    with pytest.raises(DataError, match=r"im00003\.jpg"):
         dataset[2]
-    with pytest.raises(InputError, match=r"im00005\.png.*im00005\.jpg.*found 8 x 9"):
+    with pytest.raises(DataError, match=r"im00005\.png.*im00005\.jpg.*found 8 x 9"):
         dataset[4]
 
 
@@ -188,8 +220,8 @@ def test_real_people_follow_the_protocol(real_data: Path) -> None:
     lower = np.where(visible[..., None], points, np.inf).min(axis=1)
     torso = np.linalg.norm(points[:, 8] - points[:, 3], axis=1) * (visible[:, 8] & visible[:, 3])
     head = np.linalg.norm(points[:, 12] - points[:, 13], axis=1) * (visible[:, 12] & visible[:, 13])
-    for index in range(0, 750, 25):
-        sample = val[index]
+    for index in range(750):
+        sample = val.annotation(index)
         np.testing.assert_allclose(sample.box, [*lower[index], *upper[index]], atol=1e-4)
         assert sample.head_size == pytest.approx(head[index], abs=1e-4)
         assert sample.torso_size == pytest.approx(torso[index], abs=1e-4)

@@ -2,9 +2,10 @@ import albumentations as A
 import numpy as np
 import pytest
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.transforms import PersonCrop, Photometric
-from tests.transforms.test_crop import blob_person
+from tests.transforms.people import blob_person, cut
 
 SEVERAL = [
     A.RandomBrightnessContrast(p=0.8),
@@ -17,37 +18,37 @@ SEVERAL = [
 
 
 @pytest.fixture
-def example():
+def cropped():
     sample = blob_person(0)
     sample.image[:] = np.random.default_rng(0).integers(0, 255, sample.image.shape)
-    return PersonCrop((64, 64))(sample, np.random.default_rng(0))
+    return cut(PersonCrop(InputSpec((64, 64))), sample)
 
 
-def test_it_is_a_function_of_the_generator(example) -> None:
+def test_it_is_a_function_of_the_generator(cropped) -> None:
     first, second = Photometric(SEVERAL), Photometric(SEVERAL)
-    forward = [first(example, np.random.default_rng(seed)).image for seed in range(10)]
-    backward = [second(example, np.random.default_rng(seed)).image for seed in reversed(range(10))]
+    forward = [first(cropped, np.random.default_rng(seed)).image for seed in range(10)]
+    backward = [second(cropped, np.random.default_rng(seed)).image for seed in reversed(range(10))]
     for one, other in zip(forward, reversed(backward), strict=True):
         np.testing.assert_array_equal(one, other)
     assert len({image.tobytes() for image in forward}) > 5
 
 
-def test_only_the_picture_changes(example) -> None:
-    before = example.image.copy()
-    changed = Photometric([A.InvertImg(p=1.0)])(example, np.random.default_rng(0))
+def test_only_the_image_changes(cropped) -> None:
+    before = cropped.image.copy()
+    changed = Photometric([A.InvertImg(p=1.0)])(cropped, np.random.default_rng(0))
     np.testing.assert_array_equal(changed.image, 255 - before)
-    np.testing.assert_array_equal(example.image, before)
-    assert changed.keypoints is example.keypoints
-    assert changed.mask is example.mask
-    assert changed.crop is example.crop
+    np.testing.assert_array_equal(cropped.image, before)
+    assert changed.keypoints is cropped.keypoints
+    assert changed.mask is cropped.mask
+    assert changed.crop is cropped.crop
 
 
 @pytest.mark.parametrize("transform", [A.HorizontalFlip(), A.Rotate(), A.RandomCrop(8, 8)])
 def test_what_moves_pixels_is_refused(transform) -> None:
-    with pytest.raises(InputError, match=type(transform).__name__):
+    with pytest.raises(ConfigError, match=type(transform).__name__):
         Photometric([A.InvertImg(), transform])
 
 
-def test_what_normalises_is_refused(example) -> None:
-    with pytest.raises(InputError, match=r"Normalize to give an RGB picture of 8 bits.*float32"):
-        Photometric([A.Normalize()])(example, np.random.default_rng(0))
+def test_what_normalises_is_refused(cropped) -> None:
+    with pytest.raises(ConfigError, match=r"Normalize to give an 8-bit RGB image.*float32"):
+        Photometric([A.Normalize()])(cropped, np.random.default_rng(0))
