@@ -1,4 +1,4 @@
-"""Backbones: pictures in, feature maps out."""
+"""Backbones: images in, feature maps out."""
 
 from lightning_pose.backbones.base import Backbone
 from lightning_pose.backbones.smp import SMPBackbone

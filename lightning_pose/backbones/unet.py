@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.backbones.padding import cut_map, pad_picture
-from lightning_pose.batch import Features
-from lightning_pose.errors import InputError
+from lightning_pose.backbones.padding import cut_map, pad_image
+from lightning_pose.errors import ConfigError
+from lightning_pose.features import Features
 
 __all__ = ["UNet"]
 
@@ -19,20 +19,20 @@ __all__ = ["UNet"]
 class UNet(Backbone):
     """U-Net (Ronneberger et al., 2015, https://arxiv.org/abs/1505.04597), four levels deep.
 
-    Each level has two 3x3 convolutions, halves the sides and doubles the channels on the way down.
-    On the way up the map is up-sampled, not passed through a transposed convolution, which leaves
-    checkerboards, and joined with the map of the same size from the way down.
+    Each level has two 3x3 convolutions. On the way down, each level halves the sides and doubles
+    the channels. On the way up, the map is up-sampled and concatenated with the map of the same
+    size from the way down; transposed convolutions would leave checkerboard artefacts.
 
-    `dense` has `width` channels at stride 1 and `deep`, the bottom, 16 x `width` at stride 16.
+    `dense` has `width` channels at stride 1; `deep`, the bottom level, 16 x `width` at stride 16.
 
     Args:
-        width: Channels of the first level; 64, as in the paper, gives 1024 at the bottom.
-        upsampling: How the map is doubled on the way up.
-        dropout: The share of the bottom's values that is dropped before the way up.
+        width: Channels of the first level; 64, as in the paper, gives 1024 at the bottom level.
+        upsampling: The interpolation that doubles the map on the way up.
+        dropout: The dropout probability at the bottom level, before the way up.
         batch_norm: Normalise after each convolution; the paper did not.
 
     Raises:
-        InputError: The width is below 1, or the dropout is not in [0, 1).
+        ConfigError: The width is below 1, or the dropout is not in [0, 1).
 
     Example:
         >>> spec = UNet(width=4).measure((64, 48))
@@ -51,9 +51,9 @@ class UNet(Backbone):
     ) -> None:
         super().__init__()
         if width < 1:
-            raise InputError(f"Expected a U-Net of width 1 or more, found {width}; try 16 or 64.")
+            raise ConfigError(f"Expected a U-Net of width 1 or more, found {width}; try 16 or 64.")
         if not 0 <= dropout < 1:
-            raise InputError(f"Expected a dropout of 0 or more and below 1, found {dropout}.")
+            raise ConfigError(f"Expected a dropout of 0 or more and below 1, found {dropout}.")
         self.width = width
         self.upsampling = upsampling
         self.dropout = dropout
@@ -69,13 +69,13 @@ class UNet(Backbone):
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # The paper's initial weights, without which nine levels in a row fade out.
+                # The paper's initialisation, without which the signal fades over nine levels.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     @override
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
         size = image.shape[-2], image.shape[-1]
-        padded = pad_picture(image, 2 ** len(self.up))
+        padded = pad_image(image, 2 ** len(self.up))
         skips: list[Tensor] = []
         x = padded
         for level, convolutions in enumerate(self.down):
@@ -90,10 +90,10 @@ class UNet(Backbone):
 
 
 def _convolutions(before: int, after: int, batch_norm: bool) -> nn.Sequential:
-    """Two 3x3 convolutions that keep the size, each with a rectifier."""
+    """Two 3x3 convolutions that keep the size, each followed by a ReLU."""
     layers: list[nn.Module] = []
     for channels in (before, after):
-        # A batch norm brings its own bias.
+        # Batch norm has its own bias.
         layers.append(nn.Conv2d(channels, after, 3, padding=1, bias=not batch_norm))
         if batch_norm:
             layers.append(nn.BatchNorm2d(after))

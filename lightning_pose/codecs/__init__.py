@@ -1,7 +1,7 @@
-"""Codecs: pairs of pure functions that turn labels into targets, and outputs back into labels.
+"""Codecs: pairs of pure functions that encode labels as targets and decode outputs to labels.
 
-Their frame is the grid of a feature map, an integer being the centre of a cell;
-`lightning_pose.geometry` leads from it to the picture.
+They work in the grid of a feature map, in which an integer is the centre of a cell;
+`lightning_pose.geometry` converts to and from the image.
 """
 
 from lightning_pose.codecs.heatmaps import (

@@ -1,4 +1,4 @@
-"""Gaussian heatmaps, one map a joint: made from points, and read back to a fraction of a cell."""
+"""Gaussian heatmaps, one per joint: encoded from points, and decoded to a fraction of a cell."""
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ __all__ = [
 def encode_gaussian(
     points: Float[Tensor, "B K 2"], shape: tuple[int, int], sigma: float
 ) -> Float[Tensor, "B K h w"]:
-    """Draw one Gaussian a point, of height 1 at the point itself.
+    """Draw one Gaussian per point, with height 1 at the point itself.
 
     Args:
         points: (x, y) in cells of the grid; fractions are kept.
@@ -33,7 +33,7 @@ def encode_gaussian(
         >>> encode_gaussian(torch.tensor([[[1.0, 0.0]]]), (1, 3), sigma=1.0)
         tensor([[[[0.6065, 1.0000, 0.6065]]]])
     """
-    # A Gaussian is the outer product of its sides: a tenth of the time of map after map.
+    # The outer product of two 1-D Gaussians takes a tenth of the time of a loop over maps.
     sides = [
         torch.exp(
             -(torch.arange(count, device=points.device) - points[..., axis, None]).square()
@@ -50,7 +50,7 @@ def find_peaks(
     """Find the largest cell of each map.
 
     Args:
-        maps: One map a joint.
+        maps: One map per joint.
 
     Returns:
         (x, y) of the cells, and their values.
@@ -67,12 +67,12 @@ def find_peaks(
 def windows(
     maps: Float[Tensor, "B K h w"], centres: Int64[Tensor, "B K 2"], radius: int
 ) -> Float[Tensor, "B K n n"]:
-    """Cut a square window out of each map, with 0 beyond the map's edge.
+    """Cut a square window from each map, with 0 beyond the map's edge.
 
     Args:
-        maps: One map a joint.
-        centres: (x, y) of the cell in the middle of each window.
-        radius: Cells on each side of the middle; a window is 2 * radius + 1 cells wide.
+        maps: One map per joint.
+        centres: (x, y) of the cell at the centre of each window.
+        radius: Cells on each side of the centre; a window is 2 * radius + 1 cells wide.
 
     Returns:
         The windows.
@@ -103,10 +103,10 @@ def gaussian_kernel(sigma: float, radius: int) -> Float[Tensor, " n"]:
 
 
 def decode_argmax(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
-    """Read each point as the centre of the largest cell: right to half a cell.
+    """Decode each point as the centre of the largest cell, accurate to half a cell.
 
     Args:
-        maps: One map a joint.
+        maps: One map per joint.
 
     Returns:
         (x, y) in cells.
@@ -119,13 +119,13 @@ def decode_argmax(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
 
 
 def decode_quarter(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
-    """Read each point a quarter of a cell from the largest cell towards the larger neighbour.
+    """Decode each point a quarter of a cell from the largest cell towards the larger neighbour.
 
     Newell et al. 2016, https://arxiv.org/abs/1603.06937. In a row or column at the edge of the map,
-    where one neighbour is missing, the point stays in the middle of the cell.
+    where one neighbour is missing, the point stays at the cell's centre.
 
     Args:
-        maps: One map a joint.
+        maps: One map per joint.
 
     Returns:
         (x, y) in cells.
@@ -141,17 +141,18 @@ def decode_quarter(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
 
 
 def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K 2"]:
-    """Read each point from the shape of the map around the largest cell, to a few hundredths.
+    """Decode each point from the map around its largest cell, accurate to hundredths of a cell.
 
     DARK (Zhang et al. 2020, https://arxiv.org/abs/1910.06278): the logarithm of a Gaussian is a
-    parabola, so that its slope and curvature at the largest cell tell where the top is. The map is
-    blurred first, since real maps have several bumps; here only around the largest cell.
-    In a row or column at the edge of the map the point stays in the middle of the cell.
+    parabola, whose slope and curvature at the largest cell locate its maximum. The map is blurred
+    first, because predicted maps have several local maxima; this implementation blurs only around
+    the largest cell. In a row or column at the edge of the map, the point stays at the cell's
+    centre.
 
     Args:
-        maps: One map a joint; what is negative counts as 0.
-        sigma: Standard deviation in cells of the Gaussians that the maps were trained with, which
-            is also that of the blur.
+        maps: One map per joint; negative values count as 0.
+        sigma: Standard deviation in cells of the Gaussians that the maps were trained with, also
+            used for the blur.
 
     Returns:
         (x, y) in cells, never more than one cell from the largest.
@@ -164,14 +165,14 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
     peaks, _ = find_peaks(maps)
     room = _room(peaks, maps)
 
-    # The kernel ends where the map does, on both sides alike, so that an edge pulls at no point.
+    # The kernel is cut symmetrically where the map ends, so that an edge does not shift a point.
     radius = round(2.5 * sigma)
     steps = torch.arange(-radius, radius + 1, device=maps.device)
     kernel = torch.exp(-steps.square() / (2 * sigma**2)) * (
         steps.abs() < room.clamp_min(1)[..., None]
     )
-    # Shifted by one cell to either side it blurs, in two sums, the nine cells around the largest.
-    # Multiplied out, because autocast would do a matrix product in bfloat16.
+    # With the kernel shifted by one cell to either side, two sums blur the nine cells around the
+    # largest. They are written out, because autocast would compute a matrix product in bfloat16.
     blur = torch.stack([F.pad(kernel, (shift, 2 - shift)) for shift in range(3)], dim=-2)
     patch = windows(maps.clamp_min(0), peaks, radius + 1)
     rows = (patch[..., None, :, :] * blur[..., 1, :, :, None]).sum(dim=-2)  # (B, K, 3, n)
@@ -184,12 +185,12 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
     dxx = log[..., 1, 2] + log[..., 1, 0] - 2 * log[..., 1, 1]
     dyy = log[..., 2, 1] + log[..., 0, 1] - 2 * log[..., 1, 1]
     dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
-    # An axis without room is level at the largest cell, so that the other is read on its own.
+    # Along an axis without room the slope is 0, and the other axis is solved alone.
     slope = torch.stack((dx, dy), dim=-1) * inside
     curvature = torch.where(inside, torch.stack((dxx, dyy), dim=-1), -1.0)
     cross = (dxy * inside.all(dim=-1))[..., None]
     determinant = curvature.prod(dim=-1, keepdim=True) - cross.square()
-    # Only a hill has a top: it must curve down in every direction.
+    # There is a maximum only where the surface curves down in every direction.
     is_hill = (determinant > 1e-10) & (curvature[..., :1] < 0)
     newton = cross * slope.flip(-1) - curvature.flip(-1) * slope
     offset = newton / torch.where(is_hill, determinant, 1.0)
@@ -197,6 +198,6 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
 
 
 def _room(peaks: Int64[Tensor, "B K 2"], maps: Float[Tensor, "B K h w"]) -> Int64[Tensor, "B K 2"]:
-    """How many cells lie between a cell and the nearer edge of the map, along x and along y."""
+    """The number of cells between each peak and the nearer edge of the map, along x and along y."""
     last = peaks.new_tensor([maps.shape[3] - 1, maps.shape[2] - 1])
     return torch.minimum(peaks, last - peaks)

@@ -1,4 +1,4 @@
-"""Joint labels, one class a cell: the background or the nearest joint."""
+"""Joint labels, one class per cell: the background or the nearest joint."""
 
 import math
 
@@ -10,13 +10,13 @@ from lightning_pose.codecs.heatmaps import find_peaks, gaussian_kernel, windows
 
 __all__ = ["decode_joint_labels", "encode_joint_labels", "joint_radius"]
 
-# The search for a disc around the peak of a joint's map: how far it goes, in radii of the disc,
-# and in steps of how many cells.
+# The search for a disc around the peak of a joint's map: its reach in radii of the disc, and its
+# step in cells.
 _REACH, _STEP = 0.8, 0.25
 
 
 def joint_radius(sigma: float, threshold: float) -> float:
-    """How far from a joint, in cells, its Gaussian of height 1 exceeds a threshold.
+    """The distance in cells up to which a joint's Gaussian of height 1 exceeds a threshold.
 
     Example:
         >>> round(joint_radius(sigma=1.0, threshold=0.01), 3)
@@ -31,13 +31,13 @@ def encode_joint_labels(
     shape: tuple[int, int],
     radius: float,
 ) -> Int64[Tensor, "B h w"]:
-    """Give each cell to the nearest labelled joint within a radius, or to the background.
+    """Assign each cell to the nearest labelled joint within a radius, or to the background.
 
     Args:
         points: (x, y) in cells of the grid.
-        labelled: False for a joint that gets no cell.
+        labelled: False for a joint that gets no cells.
         shape: Rows and columns of the grid.
-        radius: Largest distance in cells from a joint to the centre of a cell of it.
+        radius: Largest distance in cells from a joint to the centre of any of its cells.
 
     Returns:
         0 for the background, k + 1 for joint k.
@@ -49,7 +49,7 @@ def encode_joint_labels(
     """
     columns = torch.arange(shape[1], device=points.device) - points[..., 0, None]
     rows = torch.arange(shape[0], device=points.device) - points[..., 1, None]
-    # Far beyond any grid, and not infinite, which would turn 0 times it into NaN.
+    # Far beyond any grid, but finite: 0 times infinity would be NaN.
     columns = columns.masked_fill(~labelled[..., None], 1e9)
     rows = rows.masked_fill(~labelled[..., None], 1e9)
     squared = rows.square()[..., :, None] + columns.square()[..., None, :]  # (B, K, h, w)
@@ -62,15 +62,15 @@ def decode_joint_labels(
 ) -> tuple[Float[Tensor, "B K 2"], Float[Tensor, "B K"]]:
     """Find the centre of the disc that each joint covers.
 
-    The inside of a disc is flat, so that its largest cell says little. The peak of the blurred map
-    says where the disc is, within a cell or two. Around it, the centre is where a disc covers the
-    most of the joint and the least of the background: cells of other joints count neither way, and
-    those beyond the picture's edge are not there, so that a disc cut by a neighbour or by the edge
-    has its centre where the whole one would have it.
+    The inside of a disc is flat, so its largest cell says little about the centre. The peak of the
+    blurred map locates the disc to within a cell or two. Near that peak, the centre is the point
+    around which a disc covers the most of the joint and the least of the background. Cells of other
+    joints count neither way, and there are no cells beyond the image's edge, so a disc that is cut
+    off by a neighbour or by the edge keeps the centre of the whole disc.
 
     Args:
         probability: Channel 0 is the background, and the channels of a cell sum to 1.
-        radius: The radius of a disc in cells.
+        radius: Radius of a disc in cells.
 
     Returns:
         (x, y) in cells, and the largest probability of each joint.
@@ -94,7 +94,7 @@ def decode_joint_labels(
     squared = (cells[:, None] - steps).square()  # (cells, centres) along one axis
     distance = squared[:, None, :, None] + squared[None, :, None, :]
     discs = (distance < radius**2).flatten(0, 1).flatten(1).float()
-    # Autocast would do the product in bfloat16.
+    # Autocast would compute the product in bfloat16.
     with torch.autocast(probability.device.type, enabled=False):
         agreement = evidence @ discs  # (B, K, centres)
     weight = agreement.softmax(dim=2).view(*peaks.shape[:2], count, count)
@@ -105,9 +105,10 @@ def decode_joint_labels(
 
 
 def _blur(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K h w"]:
-    """Blur whole maps by a Gaussian, with 0 beyond the edge.
+    """Blur whole maps with a Gaussian, with 0 beyond the edge.
 
-    As two products with a banded matrix: a convolution of one channel takes many times as long.
+    It uses two products with a banded matrix; a single-channel convolution takes many times as
+    long.
     """
 
     def band(count: int) -> Float[Tensor, "n n"]:

@@ -1,4 +1,4 @@
-"""Masks on a grid of cells, and back."""
+"""Masks encoded on a grid of cells, and decoded to pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +11,16 @@ __all__ = ["decode_mask", "encode_mask", "known_cells"]
 def known_cells(
     valid: Bool[Tensor, "B H W"], stride: int, shape: tuple[int, int]
 ) -> Bool[Tensor, "B h w"]:
-    """Which cells of a grid hold any pixel of the picture, and not padding alone.
+    """Which cells of a grid hold at least one pixel of the image, not only padding.
 
     Args:
-        valid: False where a picture was padded.
+        valid: False where an image was padded.
         stride: Pixels per cell.
-        shape: Rows and columns of the grid, which may overhang the picture or fall short of it.
+        shape: Rows and columns of the grid, which may extend beyond the image or stop short of its
+            edge.
 
     Returns:
-        True for each cell that has a valid pixel.
+        True for each cell with a valid pixel.
 
     Example:
         >>> known_cells(torch.tensor([[[True, True, True, False, False]]]), 2, (1, 3))
@@ -34,11 +35,11 @@ def known_cells(
 def encode_mask(
     mask: Int8[Tensor, "B H W"], valid: Bool[Tensor, "B H W"], stride: int, shape: tuple[int, int]
 ) -> tuple[Float[Tensor, "B h w"], Float[Tensor, "B h w"]]:
-    """How much of each cell of a grid is person, and how much of it is known.
+    """The fraction of each cell of a grid that is person, and the fraction that is known.
 
     Args:
         mask: 1 person, 0 background, -1 unknown.
-        valid: False where a picture was padded.
+        valid: False where an image was padded.
         stride: Pixels per cell.
         shape: Rows and columns of the grid.
 
@@ -61,12 +62,12 @@ def encode_mask(
 def decode_mask(
     probability: Float[Tensor, "B h w"], stride: int, size: tuple[int, int]
 ) -> Float[Tensor, "B H W"]:
-    """Bring a mask from a grid to the pixels of the picture, between cell centres bilinearly.
+    """Resample a mask from a grid to the pixels of the image, bilinearly between cell centres.
 
     Args:
         probability: The probability of person in each cell.
         stride: Pixels per cell.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
 
     Returns:
         The probability at each pixel.
@@ -79,7 +80,7 @@ def decode_mask(
     pixels = F.interpolate(
         probability[:, None], scale_factor=float(stride), mode="bilinear", align_corners=False
     )[:, 0, :height, :width]
-    # A grid that falls short of the picture's edge goes on with its last row and column.
+    # A grid that stops short of the image's edge is extended by its last row and column.
     missing = (0, width - pixels.shape[2], 0, height - pixels.shape[1])
     return F.pad(pixels, missing, mode="replicate") if any(missing) else pixels
 
@@ -87,7 +88,7 @@ def decode_mask(
 def _cover(
     pixels: Bool[Tensor, "*batch H W"], stride: int, shape: tuple[int, int]
 ) -> Bool[Tensor, "*batch H2 W2"]:
-    """The pixels under a grid: False beyond the picture, and cut off where the grid ends."""
+    """The pixels under a grid: False beyond the image, and cropped where the grid ends."""
     missing = shape[0] * stride - pixels.shape[-2], shape[1] * stride - pixels.shape[-1]
-    # A negative padding crops.
+    # Negative padding crops.
     return F.pad(pixels, (0, missing[1], 0, missing[0]))

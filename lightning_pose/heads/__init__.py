@@ -1,4 +1,4 @@
-"""Heads: each answers one question about a picture."""
+"""Heads: each answers one question about an image."""
 
 from lightning_pose.heads.base import Head
 from lightning_pose.heads.heatmap import HeatmapHead

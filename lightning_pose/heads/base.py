@@ -1,72 +1,102 @@
-"""The head contract: layers on features, the target they learn, the loss, and the decoding."""
+"""The head contract: layers on features, their target, the loss, and the decoding."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
-from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
-from lightning_pose.skeletons import Skeleton
+from lightning_pose.batch import Batch
+from lightning_pose.features import Features, FeatureSpec
+from lightning_pose.losses.terms import LossTerms
+from lightning_pose.prediction import Output, Prediction
+from lightning_pose.task import Task
 
 __all__ = ["Head"]
 
 
 class Head(nn.Module, ABC):
-    """Answers one question about a picture.
+    """Answers one question about an image.
 
-    The constructor takes the settings and keeps each as an attribute of the same name, since a
-    checkpoint reads them back from there. `build` makes the layers once the features are known.
-    An output is raw, without an activation: `loss` and `decode` apply what they need.
+    The constructor stores each setting as an attribute of the same name, because checkpoints read
+    the settings from there. `build` creates the layers once the features are known. An output is a
+    tensor or a tuple of tensors, raw, without an activation: `loss` and `decode` apply what they
+    need. Lengths among the settings, such as a sigma, are in pixels of the input, so that another
+    backbone does not change the target.
 
     Attributes:
-        predicts: Which fields of a `Prediction` it fills, and so which metrics judge it.
+        fills: The fields of a `Prediction` that the head fills; metrics, images and files look for
+            them.
     """
 
-    predicts: ClassVar[Literal["keypoints", "mask"]]
+    fills: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
-        """Make the layers.
+    def build(self, spec: FeatureSpec, task: Task) -> None:
+        """Create the layers.
 
         Args:
-            spec: The feature maps that the backbone gives.
-            skeleton: The joints to predict.
-            input_size: Height and width of the network's input in pixels.
+            spec: The feature maps that the backbone returns.
+            task: The joints, the input, and the image-level labels.
         """
 
     @abstractmethod
-    def forward(self, features: Features) -> Tensor:
-        """Compute the raw output from the feature maps."""
+    def forward(self, features: Features) -> Output:
+        """Compute the raw output from the feature maps.
+
+        In training, images may be padded: `features.valid` is False in the padding.
+        """
 
     @abstractmethod
-    def encode(self, batch: Batch, shape: torch.Size) -> Target:
+    def encode(self, batch: Batch, output: Any) -> Any:
         """Build the target of a batch, on the batch's device.
 
         Args:
-            batch: The persons; unlabelled joints, unknown mask pixels and padding get weight 0.
-            shape: The shape of this head's output for the batch.
+            batch: The people; unlabelled joints, unknown mask pixels and padding get weight 0.
+            output: This head's output for the batch. The target has its shape, and may also depend
+                on its values, as the target of a refinement depends on the first estimate.
 
         Returns:
-            The target and its weight.
+            A `Target`, or a tuple of them if the head has several.
         """
 
     @abstractmethod
-    def loss(self, output: Tensor, target: Target) -> Float[Tensor, ""]:
-        """Compare an output with its target.
-
-        The mean is over what is labelled, and a batch without a label gives 0 with a gradient of 0.
-        """
+    def loss(self, output: Any, target: Any) -> LossTerms:
+        """Compare an output with its target, as sums over labelled elements and their weights."""
 
     @abstractmethod
-    def decode(self, output: Tensor, size: tuple[int, int]) -> Prediction:
-        """Read the prediction out of a raw output.
+    def decode(self, output: Any, size: tuple[int, int]) -> Prediction:
+        """Decode a raw output to a prediction.
 
         Args:
-            output: The raw output.
-            size: Height and width in pixels of the pictures that went in.
+            output: The raw output for images without padding.
+            size: Height and width of the input images in pixels.
 
         Returns:
-            Keypoints with scores, or a mask, in the frame of the input.
+            The fields listed in `fills`, in the frame of the input.
         """
+
+    @abstractmethod
+    def unflip(self, output: Any) -> Any:
+        """Map the output for mirrored images back to the images themselves.
+
+        Left and right are swapped, in space and among the joints. The sides of the images are
+        multiples of every stride. The flip test averages the result with the plain output.
+
+        Args:
+            output: The raw output for images that were mirrored left to right.
+
+        Returns:
+            The output as if the images had not been mirrored.
+        """
+
+    def joint_rows(self) -> Mapping[str, Sequence[str]]:
+        """Which rows of a parameter belong to which joint.
+
+        Weights carry over row by row, by these names, to a head for other joints.
+
+        Returns:
+            For each such parameter, by its name in the state dict, one joint name per row of its
+            first axis; parameters that are not listed do not depend on single joints.
+        """
+        return {}

@@ -1,6 +1,7 @@
-"""Where the joints are, as one heatmap a joint."""
+"""Where the joints are, as one heatmap per joint."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
+from lightning_pose.batch import Batch
 from lightning_pose.codecs.heatmaps import (
     decode_argmax,
     decode_dark,
@@ -18,11 +19,14 @@ from lightning_pose.codecs.heatmaps import (
     windows,
 )
 from lightning_pose.codecs.masks import known_cells
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
+from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.geometry import from_grid, to_grid
 from lightning_pose.heads.base import Head
 from lightning_pose.losses.heatmaps import heatmap_squared_error, spatial_cross_entropy
-from lightning_pose.skeletons import Skeleton
+from lightning_pose.losses.terms import LossTerms
+from lightning_pose.prediction import Prediction, Target
+from lightning_pose.task import Task
 
 __all__ = ["HeatmapHead"]
 
@@ -32,43 +36,43 @@ Decoding = Literal["argmax", "quarter", "dark"]
 
 
 class HeatmapHead(Head):
-    """Predicts one map a joint from the dense map, with a Gaussian at the joint as its target.
+    """Predicts one map per joint from the dense map; the target is a Gaussian at the joint.
 
     With the criterion "mse" the Gaussian has height 1, and the loss of a map is its squared error
-    divided by the squares of a whole Gaussian: a map of zeros costs 1, whatever the resolution,
-    where sigma is 1 or more and the Gaussian lies inside the picture. The score of a joint is the
-    height of its peak.
-    With "cross_entropy" the Gaussian is a distribution over the cells of the picture, compared with
-    a softmax over space. The score is the probability within two sigma of the peak.
+    divided by the sum of squares of a whole Gaussian: a map of zeros costs 1 at any resolution, if
+    sigma is at least the stride and the Gaussian lies inside the image. The score of a joint is the
+    height of its peak. With "cross_entropy" the Gaussian is a distribution over the cells of the
+    image, compared with a softmax over space. The score is the probability within two sigma of the
+    peak.
 
     Args:
-        sigma: Standard deviation of the Gaussians in cells of the dense map.
+        sigma: Standard deviation of the Gaussians in pixels of the input.
         criterion: How maps are compared.
-        unlabelled: "ignore" leaves a joint without a label out of the loss; "zero" teaches a map
-            of zeros for it (Xiao et al. 2018, https://arxiv.org/abs/1804.06208, as some train it),
-            where the person has any label. Only "mse" has a map that means nothing is here.
-        decoding: How points are read out of maps, see `lightning_pose.codecs`.
+        unlabelled: "ignore" leaves an unlabelled joint out of the loss; "zero" trains a map of
+            zeros for it if the person has any label (as some implementations of Xiao et al. 2018,
+            https://arxiv.org/abs/1804.06208, do). Only "mse" has a map that means that there is no
+            joint.
+        decoding: How points are read from the maps, see `lightning_pose.codecs`.
 
     Raises:
-        InputError: `sigma` is less than 0.1, a choice is not known, or "zero" is combined with
-            "cross_entropy".
+        ConfigError: `sigma` is not above 0, a choice is unknown, or "zero" is combined with
+            "cross_entropy". `build` refuses a sigma below a tenth of the stride.
     """
 
-    predicts: ClassVar = "keypoints"
+    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(
         self,
-        sigma: float = 1.5,
+        sigma: float = 6.0,
         criterion: Criterion = "cross_entropy",
         unlabelled: Unlabelled = "ignore",
         decoding: Decoding = "dark",
     ) -> None:
         super().__init__()
-        # Of a narrower Gaussian a cell's corner sees nothing.
-        if not 0.1 <= sigma < math.inf:
-            raise InputError(
-                f"Expected HeatmapHead.sigma of 0.1 cells of the map or more, found {sigma}; 1 to "
-                "3 is usual."
+        if not 0 < sigma < math.inf:
+            raise ConfigError(
+                f"Expected HeatmapHead.sigma above 0, found {sigma}; give it in pixels of the "
+                "input, 1 to 3 times the stride of the map."
             )
         for name, value, choices in (
             ("criterion", criterion, get_args(Criterion)),
@@ -76,12 +80,12 @@ class HeatmapHead(Head):
             ("decoding", decoding, get_args(Decoding)),
         ):
             if value not in choices:
-                raise InputError(
+                raise ConfigError(
                     f"Expected HeatmapHead.{name} to be one of {list(choices)}, "
                     f"found {value!r}; choose one of them."
                 )
         if unlabelled == "zero" and criterion != "mse":
-            raise InputError(
+            raise ConfigError(
                 "Expected HeatmapHead.criterion 'mse' with unlabelled 'zero', found "
                 f"{criterion!r}, whose maps always sum to 1; choose unlabelled 'ignore' or 'mse'."
             )
@@ -91,11 +95,19 @@ class HeatmapHead(Head):
         self.decoding = decoding
 
     @override
-    def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
+    def build(self, spec: FeatureSpec, task: Task) -> None:
+        self.skeleton = task.skeleton
         self.stride = spec.dense.stride
-        self.layer = nn.Conv2d(spec.dense.channels, skeleton.num_joints, kernel_size=1)
+        self.cells = self.sigma / self.stride
+        # A narrower Gaussian practically vanishes at the corner of a cell.
+        if self.cells < 0.1:
+            raise ConfigError(
+                f"Expected HeatmapHead.sigma of {0.1 * self.stride:g} pixels or more on a map of "
+                f"stride {self.stride}, found {self.sigma}; 1 to 3 times the stride is usual."
+            )
+        self.layer = nn.Conv2d(spec.dense.channels, self.skeleton.num_joints, kernel_size=1)
         if self.criterion == "mse":
-            # Nearly all of a target is 0, so that maps of 0 are the best start.
+            # Nearly all of a target is 0, so maps of zeros are the best start.
             for parameter in self.layer.parameters():
                 nn.init.normal_(parameter, std=0.001)
 
@@ -105,12 +117,12 @@ class HeatmapHead(Head):
         return maps
 
     @override
-    def encode(self, batch: Batch, shape: torch.Size) -> Target:
+    def encode(self, batch: Batch, output: Float[Tensor, "B K h w"]) -> Target:
         labelled = batch.labelled
-        grid = (shape[2], shape[3])
+        grid = (output.shape[2], output.shape[3])
         known = known_cells(batch.valid, self.stride, grid)[:, None].float()
         points = to_grid(batch.keypoints, self.stride).masked_fill(~labelled[..., None], 0)
-        value = encode_gaussian(points, grid, self.sigma)
+        value = encode_gaussian(points, grid, self.cells)
         if self.unlabelled == "zero":
             value = value * labelled[..., None, None]
             labelled = labelled.any(dim=1, keepdim=True).expand_as(labelled)
@@ -122,12 +134,12 @@ class HeatmapHead(Head):
         return Target(value, weight)
 
     @override
-    def loss(self, output: Float[Tensor, "B K h w"], target: Target) -> Float[Tensor, ""]:
+    def loss(self, output: Float[Tensor, "B K h w"], target: Target) -> LossTerms:
         if self.criterion == "cross_entropy":
             return spatial_cross_entropy(output, target.value, target.weight)
         # The integral of a squared Gaussian of height 1 is pi sigma^2.
-        energy = math.pi * self.sigma**2
-        return heatmap_squared_error(output, target.value, target.weight) / energy
+        energy = math.pi * self.cells**2
+        return heatmap_squared_error(output, target.value, target.weight).times(1 / energy)
 
     @override
     def decode(self, output: Float[Tensor, "B K h w"], size: tuple[int, int]) -> Prediction:
@@ -140,8 +152,16 @@ class HeatmapHead(Head):
             case "quarter":
                 points = decode_quarter(maps)
             case "dark":
-                points = decode_dark(maps, self.sigma)
+                points = decode_dark(maps, self.cells)
         peaks, scores = find_peaks(maps)
         if self.criterion == "cross_entropy":
-            scores = windows(maps, peaks, math.ceil(2 * self.sigma)).sum(dim=(2, 3))
+            scores = windows(maps, peaks, math.ceil(2 * self.cells)).sum(dim=(2, 3))
         return Prediction(keypoints=from_grid(points, self.stride), scores=scores.clamp(0, 1))
+
+    @override
+    def unflip(self, output: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K h w"]:
+        return output.flip(-1)[:, self.skeleton.flip_order]
+
+    @override
+    def joint_rows(self) -> Mapping[str, Sequence[str]]:
+        return {"layer.weight": self.skeleton.names, "layer.bias": self.skeleton.names}

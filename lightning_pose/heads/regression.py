@@ -1,85 +1,142 @@
 """Where the joints are, as coordinates."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch, Features, FeatureSpec, Prediction, Target
-from lightning_pose.errors import InputError
+from lightning_pose.batch import Batch, valid_size
+from lightning_pose.errors import ConfigError
+from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.geometry import from_unit, to_unit
 from lightning_pose.heads.base import Head
 from lightning_pose.losses.coordinates import mean_absolute_error
-from lightning_pose.skeletons import Skeleton
+from lightning_pose.losses.terms import LossTerms
+from lightning_pose.prediction import Prediction, Target
+from lightning_pose.task import Task
 
 __all__ = ["RegressionHead"]
+
+_REGIONS = 4
 
 
 class RegressionHead(Head):
     """Predicts the coordinates of the joints directly from the deep map.
 
-    A point-wise layer, the mean over a 4 x 4 grid of regions (so that where something was seen is
-    not lost, whatever the size of the map), and one linear layer. Coordinates are normalised to
-    [-1, 1] over the picture.
+    A point-wise layer, the mean over a 4 x 4 grid of regions (which keeps the position of features
+    for any size of the map), and one linear layer. Coordinates are normalised to [-1, 1] over the
+    image without its padding, and the regions also divide the image without its padding.
 
-    The loss is the mean absolute error: its gradient does not grow with the distance, so that a few
-    joints that are far off do not outweigh the many that are nearly right.
-    A regressor has no confidence: every score is 1.
+    The loss is the mean absolute error: its gradient does not grow with the distance, so a few
+    joints that are far off do not outweigh the many that are nearly right. A regressor has no
+    confidence: every score is 1.
 
     Args:
         hidden: Channels of the hidden layer.
 
     Raises:
-        InputError: `hidden` is not positive.
+        ConfigError: `hidden` is not positive.
     """
 
-    predicts: ClassVar = "keypoints"
+    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(self, hidden: int = 256) -> None:
         super().__init__()
         if hidden < 1:
-            raise InputError(
+            raise ConfigError(
                 f"Expected RegressionHead.hidden of 1 or more, found {hidden}; correct the head."
             )
         self.hidden = hidden
 
     @override
-    def build(self, spec: FeatureSpec, skeleton: Skeleton, input_size: tuple[int, int]) -> None:
-        self.num_joints = skeleton.num_joints
-        last = nn.Linear(16 * self.hidden, 2 * self.num_joints)
-        # The first guess is the middle of the picture.
+    def build(self, spec: FeatureSpec, task: Task) -> None:
+        self.skeleton = task.skeleton
+        self.stride = spec.deep.stride
+        last = nn.Linear(_REGIONS**2 * self.hidden, 2 * self.skeleton.num_joints)
+        # The initial prediction is the centre of the image.
         for parameter in last.parameters():
             nn.init.normal_(parameter, std=0.001)
         self.layers = nn.Sequential(
             nn.Conv2d(spec.deep.channels, self.hidden, kernel_size=1),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4),
+            nn.AdaptiveAvgPool2d(_REGIONS),
             nn.Flatten(),
             last,
         )
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B K 2"]:
-        regions = self.layers[:-1](features.deep)
-        # In single precision: bfloat16 goes in steps of a quarter pixel near the edge of 128.
+        point_wise, rectify, pool, flatten, last = self.layers
+        maps = rectify(point_wise(features.deep))
+        if features.valid is None:
+            regions = pool(maps)
+        else:
+            regions = pool_regions(maps, features.valid, self.stride, _REGIONS)
+        # In single precision: bfloat16 has steps of a quarter pixel near the edge of a 128-pixel
+        # image.
         with torch.autocast(regions.device.type, enabled=False):
-            coordinates: Tensor = self.layers[-1](regions.float())
-        return coordinates.view(-1, self.num_joints, 2)
+            coordinates: Tensor = last(flatten(regions).float())
+        return coordinates.view(-1, self.skeleton.num_joints, 2)
 
     @override
-    def encode(self, batch: Batch, shape: torch.Size) -> Target:
-        height, width = batch.image.shape[2:]
+    def encode(self, batch: Batch, output: Float[Tensor, "B K 2"]) -> Target:
         labelled = batch.labelled[..., None]
-        value = to_unit(batch.keypoints, (height, width)).masked_fill(~labelled, 0)
+        value = to_unit(batch.keypoints, batch.input_size[:, None]).masked_fill(~labelled, 0)
         return Target(value, labelled.float())
 
     @override
-    def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> Float[Tensor, ""]:
+    def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> LossTerms:
         return mean_absolute_error(output, target.value, target.weight)
 
     @override
     def decode(self, output: Float[Tensor, "B K 2"], size: tuple[int, int]) -> Prediction:
         keypoints = from_unit(output.float(), size)
         return Prediction(keypoints=keypoints, scores=torch.ones_like(keypoints[..., 0]))
+
+    @override
+    def unflip(self, output: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        return output[:, self.skeleton.flip_order] * output.new_tensor([-1, 1])
+
+    @override
+    def joint_rows(self) -> Mapping[str, Sequence[str]]:
+        rows = [f"{name}.{axis}" for name in self.skeleton.names for axis in "xy"]
+        return {"layers.4.weight": rows, "layers.4.bias": rows}
+
+
+def pool_regions(
+    maps: Float[Tensor, "B C h w"], valid: Bool[Tensor, "B H W"], stride: int, regions: int
+) -> Float[Tensor, "B C n n"]:
+    """The mean over a grid of regions of each image's own cells, as if it had no padding.
+
+    Args:
+        maps: Feature maps of padded images.
+        valid: False where an image was padded.
+        stride: Pixels per cell.
+        regions: Rows and columns of the grid.
+
+    Returns:
+        What `torch.nn.functional.adaptive_avg_pool2d` gives for the cells of each image alone.
+
+    Example:
+        >>> maps = torch.tensor([[[[1.0, 3.0, 9.0]]]])
+        >>> pool_regions(maps, torch.tensor([[[True, True, False]]]), stride=1, regions=1)
+        tensor([[[[2.]]]])
+    """
+    cells = -(-valid_size(valid) // stride)
+    down = _averages(cells[:, 0], maps.shape[2], regions).to(maps)
+    across = _averages(cells[:, 1], maps.shape[3], regions).to(maps)
+    return torch.einsum("bnh,bchw,bmw->bcnm", down, maps, across)
+
+
+def _averages(count: Int64[Tensor, " B"], length: int, regions: int) -> Float[Tensor, "B n length"]:
+    """Weights that average the first `count` cells of an axis over `regions` runs."""
+    region = torch.arange(regions, device=count.device)
+    # As in adaptive pooling, a region starts and ends at whole cells, and neighbours may overlap.
+    start = region * count[:, None] // regions
+    end = -(-(region + 1) * count[:, None] // regions)
+    cell = torch.arange(length, device=count.device)
+    inside = (cell >= start[..., None]) & (cell < end[..., None])
+    return inside / (end - start)[..., None]

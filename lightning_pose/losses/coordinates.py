@@ -3,15 +3,15 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from lightning_pose.losses.mean import weighted_mean
+from lightning_pose.losses.terms import LossTerms, weighted_sum
 
 __all__ = ["mean_absolute_error"]
 
 
 def mean_absolute_error(
     output: Float[Tensor, "B K 2"], target: Float[Tensor, "B K 2"], weight: Float[Tensor, "B K 1"]
-) -> Float[Tensor, ""]:
-    """The mean absolute difference of coordinates over the labelled joints.
+) -> LossTerms:
+    """The absolute difference of coordinates, averaged over the labelled joints.
 
     Args:
         output: Predicted coordinates.
@@ -19,13 +19,13 @@ def mean_absolute_error(
         weight: 0 for a joint that is not labelled.
 
     Returns:
-        The mean over the x and y of all labelled joints of the batch.
+        One term that counts the x and y of each labelled joint.
 
     Example:
         >>> import torch
         >>> output = torch.tensor([[[1.0, 2.0], [7.0, 7.0]]])
         >>> weight = torch.tensor([[[1.0], [0.0]]])
-        >>> mean_absolute_error(output, torch.zeros(1, 2, 2), weight)
+        >>> mean_absolute_error(output, torch.zeros(1, 2, 2), weight).mean()
         tensor(1.5000)
     """
-    return weighted_mean((output.float() - target).abs(), weight)
+    return weighted_sum((output.float() - target).abs(), weight)

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from lightning_pose.losses.mean import weighted_mean
+from lightning_pose.losses.terms import LossTerms, weighted_sum
 
 __all__ = ["soft_dice"]
 
@@ -13,12 +13,12 @@ def soft_dice(
     target: Float[Tensor, "B h w"],
     weight: Float[Tensor, "B h w"],
     smooth: float = 1.0,
-) -> Float[Tensor, ""]:
-    """One minus the soft Dice of each picture, as the mean over the pictures that have a mask.
+) -> LossTerms:
+    """One minus the soft Dice of each image, averaged over the images that have a mask.
 
-    The form with squares in the denominator (V-Net, Milletari et al. 2016,
-    https://arxiv.org/abs/1606.04797): unlike the one with plain sums, it is 0 exactly where the
-    output equals a target between 0 and 1, as cells on the outline of a person have it.
+    This is the form with squares in the denominator (V-Net, Milletari et al. 2016,
+    https://arxiv.org/abs/1606.04797). Unlike the form with plain sums, it is exactly 0 where the
+    output equals a fractional target, as in cells on the outline of a person.
 
     Args:
         output: Probability of the foreground.
@@ -27,18 +27,18 @@ def soft_dice(
         smooth: Cells added to numerator and denominator, so that two empty masks agree.
 
     Returns:
-        The mean over the pictures in which anything is known, 0 to 1.
+        One term that counts each image with any known cell; its mean is from 0 to 1.
 
     Example:
         >>> import torch
         >>> output, target = torch.tensor([[[1.0, 0.5, 0.0]]]), torch.tensor([[[1.0, 0.5, 0.0]]])
-        >>> soft_dice(output, target, torch.ones(1, 1, 3))
+        >>> soft_dice(output, target, torch.ones(1, 1, 3)).mean()
         tensor(0.)
-        >>> soft_dice(1 - output, target, torch.ones(1, 1, 3), smooth=0.0)
+        >>> soft_dice(1 - output, target, torch.ones(1, 1, 3), smooth=0.0).mean()
         tensor(0.8000)
     """
     output = output.float()
     total = (weight * (output.square() + target.square())).sum(dim=(1, 2))
     # 1 - (2 pt + smooth) / (pp + tt + smooth), written so that it is exactly 0 where p is t.
     loss = (weight * (output - target).square()).sum(dim=(1, 2)) / (total + smooth)
-    return weighted_mean(loss, (weight.amax(dim=(1, 2)) > 0).float())
+    return weighted_sum(loss, (weight.amax(dim=(1, 2)) > 0).float())

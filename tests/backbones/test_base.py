@@ -1,4 +1,4 @@
-"""Laws that every backbone keeps."""
+"""Properties that every backbone has."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_pose.backbones import Backbone, SMPBackbone, UNet
-from lightning_pose.batch import Features, MapSpec
 from lightning_pose.errors import InputError
+from lightning_pose.features import Features, MapSpec
 
 
 def tiny(name: str) -> Backbone:
@@ -19,7 +19,7 @@ def tiny(name: str) -> Backbone:
 
 
 class Pooling(Backbone):
-    """A backbone of one pooling, whose last cells may be cut, as the contract has it."""
+    """A backbone of a single pooling layer, whose last cells may be cut, as the contract allows."""
 
     def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ def test_evaluation_is_deterministic_and_by_picture(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["UNet", "SMPBackbone"])
 def test_padding_is_at_the_right_and_below_only(name: str) -> None:
-    # A picture of odd size, and the same picture with a border of 0 at the right and below, are the
-    # same to the network; with anything at the left or above they would not be.
+    # To the network, an image of odd size and the same image with a border of 0 on the right and
+    # bottom are the same; with a border on the left or top they would not be.
     backbone = tiny(name).eval()
     picture = torch.rand(1, 3, 50, 70)
     multiple = 16 if name == "UNet" else 32

@@ -1,4 +1,4 @@
-"""Backbones of segmentation-models-pytorch: every decoder, every way to weights, every error."""
+"""Backbones of segmentation-models-pytorch: every decoder, every source of weights, every error."""
 
 import importlib.util
 import sys
@@ -14,7 +14,7 @@ from lightning_pose.backbones import SMPBackbone
 from lightning_pose.backbones.smp import _normalisation
 from lightning_pose.errors import InputError
 
-# Each decoder in a narrow form, with the strides of its dense and deep maps.
+# Each decoder in a narrow variant, with the strides of its dense and deep maps.
 DECODERS = {
     "DeepLabV3": ({"decoder_channels": 8}, 8, 8),
     "DeepLabV3Plus": ({"decoder_channels": 8}, 4, 16),
@@ -51,7 +51,7 @@ def test_every_decoder_learns_in_both_precisions(decoder: str) -> None:
         features.dense.float().square().mean().backward()
         for name, parameter in backbone.named_parameters():
             if parameter.grad is None:
-                # Of a stage that timm cuts in its middle, it keeps the end.
+                # If timm cuts a stage in the middle, it keeps the end.
                 assert decoder == "PSPNet", name
                 assert name.startswith("encoder_layers."), name
             else:
@@ -101,7 +101,7 @@ def classifier(encoder: str) -> nn.Module:
     return timm.create_model(encoder.removeprefix("tu-"), num_classes=7).eval()
 
 
-# timm renames layers of the second when it makes a feature extractor of a classifier.
+# For the second, timm renames layers when it turns a classifier into a feature extractor.
 @pytest.mark.parametrize("encoder", [TINY, "tu-convnext_atto"])
 @pytest.mark.parametrize("nested", [False, True])
 def test_weights_from_a_file(encoder: str, nested: bool, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_weights_from_a_file(encoder: str, nested: bool, tmp_path: Path) -> None
     picture = torch.rand(1, 3, 64, 64)
     features = timm.create_model(encoder.removeprefix("tu-"), features_only=True).eval()
     assert not torch.allclose(features(picture)[-1], backbone(picture).deep)
-    # The reference is what timm's own loading makes of the file.
+    # The reference is the file as loaded by timm itself.
     overlay = {"file": str(path), "num_classes": 7}
     reference = timm.create_model(
         encoder.removeprefix("tu-"), features_only=True, pretrained=True,
@@ -252,7 +252,7 @@ def test_imagenet_weights_without_network(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_shift_by_a_whole_cell_shifts_the_features() -> None:
-    # Three stages of an encoder without global pooling: what they see fits into the picture.
+    # Three stages of an encoder without global pooling: their receptive field fits into the image.
     torch.manual_seed(0)
     options = {"encoder_depth": 3, "decoder_segmentation_channels": 8}
     backbone = SMPBackbone("Segformer", options=options).eval().double()
@@ -279,7 +279,8 @@ def test_frozen_layers_are_those_that_the_map_is_made_by(encoder: str, stride: i
     after = backbone.encoder_layers(picture)
     backbone.load_state_dict(before)
     original = backbone.encoder_layers(picture)
-    # Weights and running statistics of the frozen layers are as before, and those behind are not.
+    # Weights and running statistics of the frozen layers are unchanged, and those after them are
+    # not.
     for first, second in zip(after[1:], original[1:], strict=True):
         assert torch.equal(first, second) == (64 // first.shape[-1] <= stride)
 

@@ -21,7 +21,7 @@ def test_full_width_has_64_to_1024_channels() -> None:
 
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_number_of_parameters(batch_norm: bool) -> None:
-    # Counted by hand: a level of two 3x3 convolutions, each with two numbers a channel for the
+    # Counted by hand: a level of two 3x3 convolutions, each with two numbers per channel for the
     # batch norm or one for the bias.
     def level(before: int, after: int) -> int:
         return 9 * (before + after) * after + 2 * after * (2 if batch_norm else 1)
@@ -61,8 +61,8 @@ def test_a_shift_by_a_whole_cell_shifts_the_features(upsampling: str) -> None:
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "nearest"])
 def test_a_mirrored_network_gives_mirrored_features(upsampling: str) -> None:
-    # A network with mirrored kernels must answer a mirrored picture with mirrored maps: cells that
-    # lay half a cell to one side would not come back.
+    # A network with mirrored kernels must give mirrored maps for a mirrored image: maps that are
+    # off by half a cell to one side would not match.
     torch.manual_seed(0)
     unet = UNet(width=2, upsampling=upsampling).eval().double()
     picture = torch.rand(1, 3, 64, 64, dtype=torch.float64)
@@ -76,8 +76,8 @@ def test_a_mirrored_network_gives_mirrored_features(upsampling: str) -> None:
 
 
 def test_up_sampling_keeps_to_the_grid() -> None:
-    # With every convolution but the identity taken away, the map of the second level comes back to
-    # full size as align_corners=False puts it.
+    # With all convolutions reduced to the identity, the map of the second level is resized to full
+    # size as by align_corners=False.
     unet = UNet(width=1, batch_norm=False).eval()
     for module in unet.modules():
         if isinstance(module, nn.Conv2d):
@@ -88,7 +88,7 @@ def test_up_sampling_keeps_to_the_grid() -> None:
             for convolution in (level[0], level[2]):
                 convolution.weight[0, 0, 1, 1] = 1
         for level in unet.up:
-            # The first channel of the map that comes from below, behind those of the skip.
+            # The first channel of the map from below, after those of the skip.
             skip = level[0].in_channels // 3
             level[0].weight[0, skip, 1, 1] = 1
             level[2].weight[0, 0, 1, 1] = 1

@@ -16,7 +16,7 @@ from lightning_pose.codecs.heatmaps import (
 
 
 def encode_by_loops(points, shape, sigma):
-    """One cell after another, as the formula is written."""
+    """One cell after another, following the formula."""
     maps = np.zeros((*points.shape[:2], *shape))
     for person, joint, row, column in np.ndindex(maps.shape):
         x, y = points[person, joint]
@@ -48,7 +48,7 @@ def test_dark_is_the_book_on_maps_that_are_no_gaussians(sigma):
     rng = np.random.default_rng(0)
     points = torch.rand(1, 20, 2) * 4 + 14
     maps = encode_gaussian(points, (32, 34), sigma)
-    # Skewed by a second bump, and noisy.
+    # Skewed by a second bump, and with noise.
     maps = maps + 0.3 * encode_gaussian(points + 1.5 * sigma, (32, 34), sigma)
     maps = maps + torch.from_numpy(rng.normal(0, 0.02, maps.shape)).float()
     ours = decode_dark(maps, sigma)[0].numpy()
@@ -67,7 +67,7 @@ def test_decoders_return_the_point(sigma, shape, place):
     size = torch.tensor([shape[1], shape[0]], dtype=torch.float32)
     point = torch.tensor(place) * size - 0.5
     maps = encode_gaussian(point[None, None], shape, sigma)
-    # A map of probabilities is read as one of heights.
+    # A map of probabilities decodes like a map of heights.
     for scale in (1.0, 1 / float(maps.sum())):
         argmax, quarter, dark = (
             (decoded - point).abs().max()

@@ -1,11 +1,14 @@
-"""Labels at random for the tests of the heads: joints anywhere in the picture, some without."""
+"""Random labels for the tests of the heads: joints anywhere in the image, some unlabelled."""
 
 import torch
 from torch import Tensor
 
-from lightning_pose.batch import Batch, Features, FeatureSpec, MapSpec
+from lightning_pose.batch import Batch
+from lightning_pose.features import Features, FeatureSpec, MapSpec
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
+from lightning_pose.task import Task
 
 HEADS = {
     "regression": RegressionHead,
@@ -20,13 +23,13 @@ SPATIAL = [name for name in HEADS if name != "regression"]
 
 
 def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0) -> Batch:
-    """A batch whose joints lie anywhere, a third unlabelled, with a strip of unknown mask."""
+    """A batch with joints anywhere, a third of them unlabelled, and a strip of unknown mask."""
     generator = torch.Generator().manual_seed(seed)
     height, width = size
     edge = torch.tensor([width, height], dtype=torch.float32)
     keypoints = torch.rand(count, LSP14.num_joints, 2, generator=generator) * edge - 0.5
     visibility = torch.randint(0, 3, (count, LSP14.num_joints), generator=generator)
-    # The first joint is always labelled, so that no person is without.
+    # The first joint is always labelled, so that every person has one.
     visibility[:, 0] = 2
     keypoints[visibility == 0] = 0
     mask = torch.randint(0, 2, (count, height // 4 + 1, width // 4 + 1), generator=generator)
@@ -45,6 +48,7 @@ def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0)
         head_size=ones,
         torso_size=ones,
         area=ones,
+        labels={},
         image_size=torch.tensor([[height, width]] * count),
         person_id=torch.arange(count),
         image_id=[f"{person}.jpg" for person in range(count)],
@@ -52,23 +56,28 @@ def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0)
 
 
 def build(head: Head, size: tuple[int, int], stride: int = 4, channels: int = 8) -> Head:
-    """Build a head on maps of one stride, whose last cells may overhang the picture."""
+    """Build a head on maps of one stride, whose last cells may overhang the image.
+
+    Sigma stays the same in cells: it is meant for a stride of 4.
+    """
+    if hasattr(head, "sigma"):
+        head.sigma *= stride / 4
     grid = MapSpec(channels, stride, -(-size[0] // stride), -(-size[1] // stride))
-    head.build(FeatureSpec(dense=grid, deep=grid), LSP14, size)
+    head.build(FeatureSpec(dense=grid, deep=grid), Task(LSP14, InputSpec(size)))
     return head
 
 
 def make_features(
     size: tuple[int, int], count: int, stride: int = 4, channels: int = 8
 ) -> Features:
-    """Feature maps at random, dense and deep being one."""
+    """Random feature maps; dense and deep are the same."""
     maps = torch.randn(count, channels, -(-size[0] // stride), -(-size[1] // stride))
     return Features(dense=maps, deep=maps)
 
 
-def perfect_output(head: Head, batch: Batch, shape: torch.Size) -> Tensor:
-    """The raw output that says exactly what the target of a batch says."""
-    value = head.encode(batch, shape).value
+def perfect_output(head: Head, batch: Batch, output: Tensor) -> Tensor:
+    """The raw output that equals the target of a batch, in the shape of another output."""
+    value = head.encode(batch, output).value
     match head:
         case HeatmapHead(criterion="cross_entropy"):
             return value.clamp_min(1e-30).log()

@@ -1,4 +1,4 @@
-"""Laws that every head keeps."""
+"""Properties that every head has."""
 
 from dataclasses import replace
 
@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_pose.batch import Target
 from lightning_pose.geometry import (
     apply_affine,
     crop_matrix,
@@ -18,6 +17,7 @@ from lightning_pose.geometry import (
     invert_affine,
 )
 from lightning_pose.heads import HeatmapHead, MaskHead, SoftmaxJointHead
+from lightning_pose.prediction import Target
 from lightning_pose.skeletons import LSP14
 from tests.heads.labels import HEADS, SPATIAL, build, make_features, make_labels, perfect_output
 
@@ -26,7 +26,7 @@ every_spatial_head = pytest.mark.parametrize("name", SPATIAL)
 
 
 def loss_of(head, output, batch):
-    return head.loss(output, head.encode(batch, output.shape))
+    return head.loss(output, head.encode(batch, output)).mean()
 
 
 @every_head
@@ -38,7 +38,7 @@ def test_shapes_types_and_gradients(name, dtype, size, stride):
         output = head(make_features(size, 3, stride))
         loss = loss_of(head, output, batch)
         prediction = head.decode(output.detach(), size)
-    # Coordinates have no digits to spare.
+    # Coordinates need full precision.
     assert output.dtype == (torch.float32 if name == "regression" else dtype)
     assert loss.dtype == torch.float32
     assert loss.shape == ()
@@ -46,7 +46,7 @@ def test_shapes_types_and_gradients(name, dtype, size, stride):
     for parameter in head.parameters():
         assert parameter.grad.isfinite().all()
         assert parameter.grad.any()
-    if head.predicts == "mask":
+    if "mask" in head.fills:
         assert prediction.keypoints is None
         assert prediction.mask.shape == (3, *size)
         assert prediction.mask.dtype == torch.float32
@@ -63,10 +63,10 @@ def test_the_loss_of_a_perfect_output_is_the_entropy_of_its_target(name):
     size = (48, 64)
     head, batch = build(HEADS[name](), size), make_labels(size)
     output = head(make_features(size, 3)).detach()
-    perfect = perfect_output(head, batch, output.shape)
+    perfect = perfect_output(head, batch, output)
     floor = 0.0
     if isinstance(head, HeatmapHead) and head.criterion == "cross_entropy":
-        target = head.encode(batch, output.shape).value[batch.labelled]
+        target = head.encode(batch, output).value[batch.labelled]
         floor = float(torch.special.entr(target).sum(dim=(1, 2)).mean())
     assert float(loss_of(head, perfect, batch)) == pytest.approx(floor, abs=1e-5)
     assert float(loss_of(head, output, batch)) > floor + 0.1
@@ -76,14 +76,15 @@ def test_the_loss_of_a_perfect_output_is_the_entropy_of_its_target(name):
 def test_autocast_does_not_move_a_prediction(name):
     size = (48, 64)
     head, batch = build(HEADS[name](), size), make_labels(size)
-    # Noise makes the largest cell a matter of small differences.
-    shape = head(make_features(size, 3)).shape
-    output = 0.01 * perfect_output(head, batch, shape) + torch.randn(shape)
+    # With noise, the largest cell depends on small differences.
+    output = head(make_features(size, 3)).detach()
+    output = 0.01 * perfect_output(head, batch, output) + torch.randn(output.shape)
     plain = head.decode(output, size)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = head.decode(output, size)
-    for before, after in zip(vars(plain).values(), vars(mixed).values(), strict=True):
-        assert before is None or torch.equal(before, after)
+    assert plain.fields() == mixed.fields() == list(head.fills)
+    for field in head.fills:
+        assert torch.equal(getattr(plain, field), getattr(mixed, field))
 
 
 @every_head
@@ -111,7 +112,7 @@ def test_a_person_without_labels_does_not_change_the_loss_of_the_others(name):
     loss.backward()
     others = make_labels(size, count=3)
     keep = [0, 2]
-    fields = {key: value[keep] for key, value in vars(others).items() if key != "image_id"}
+    fields = {k: v[keep] for k, v in vars(others).items() if k not in ("image_id", "labels")}
     alone = loss_of(head, output[keep], replace(others, **fields))
     torch.testing.assert_close(loss, alone)
     assert not output.grad[1].any()
@@ -134,7 +135,7 @@ def test_the_order_of_the_batch_does_not_matter(name):
     head, batch = build(HEADS[name](), size), make_labels(size)
     output = head(make_features(size, 3)).detach()
     order = [2, 0, 1]
-    fields = {key: value[order] for key, value in vars(batch).items() if key != "image_id"}
+    fields = {k: v[order] for k, v in vars(batch).items() if k not in ("image_id", "labels")}
     after = loss_of(head, output[order], replace(batch, **fields))
     torch.testing.assert_close(loss_of(head, output, batch), after)
 
@@ -148,7 +149,7 @@ def test_padding_adds_nothing_whatever_the_output_there(name):
     padded = replace(
         batch,
         image=F.pad(batch.image, (0, 23, 0, 19)),
-        # A mask where there is no picture must not count either.
+        # A mask in the padding must not count either.
         mask=F.pad(batch.mask, (0, 23, 0, 19), value=1),
         valid=F.pad(batch.valid, (0, 23, 0, 19)),
     )
@@ -167,7 +168,7 @@ def test_padding_adds_nothing_whatever_the_output_there(name):
 def test_a_mirrored_person_has_the_mirrored_target(name):
     size = (48, 64)
     head, batch = build(HEADS[name](), size), make_labels(size)
-    shape = head(make_features(size, 3)).shape
+    output = head(make_features(size, 3))
     order = LSP14.flip_order
     points = flip_points(batch.keypoints, size[1])[:, order]
     mirrored = replace(
@@ -176,7 +177,7 @@ def test_a_mirrored_person_has_the_mirrored_target(name):
         visibility=batch.visibility[:, order],
         mask=batch.mask.flip(2),
     )
-    target, mirror = head.encode(batch, shape), head.encode(mirrored, shape)
+    target, mirror = head.encode(batch, output), head.encode(mirrored, output)
     value, weight = target.value.flip(-1), target.weight.flip(-1)
     if isinstance(head, HeatmapHead):
         value, weight = value[:, order], weight[:, order]
@@ -185,7 +186,7 @@ def test_a_mirrored_person_has_the_mirrored_target(name):
         value, weight = channels[value], weight[:, channels]
     labelled = weight.expand_as(value) > 0 if weight.shape == value.shape else torch.tensor(True)
     torch.testing.assert_close(mirror.weight, weight)
-    # Rounding may take a cell at the very rim of a joint to the other side.
+    # Rounding may move a cell at the very edge of a joint to the other side.
     same = torch.isclose(mirror.value.float(), value.float(), atol=1e-4) | ~labelled
     assert same.float().mean() > 0.999
 
@@ -195,12 +196,14 @@ def test_a_weight_of_zero_kills_the_gradient(name):
     size = (48, 64)
     head, batch = build(HEADS[name](), size), make_labels(size)
     output = head(make_features(size, 3)).detach().requires_grad_()
-    target = head.encode(batch, output.shape)
-    head.loss(output, Target(target.value, torch.zeros_like(target.weight))).backward()
+    target = head.encode(batch, output)
+    loss = head.loss(output, Target(target.value, torch.zeros_like(target.weight)))
+    assert not loss.weight.any()
+    loss.mean().backward()
     assert not output.grad.any()
 
 
-KEYPOINTS = [name for name, head in HEADS.items() if head().predicts == "keypoints"]
+KEYPOINTS = [name for name, head in HEADS.items() if "keypoints" in head().fills]
 
 
 @pytest.mark.parametrize("name", KEYPOINTS)
@@ -228,12 +231,12 @@ def test_a_perfect_output_decodes_to_the_source_points(name, stride, grid, overh
     batch.crop = torch.from_numpy(np.stack(crops))
     batch.source_keypoints = apply_affine(invert_affine(batch.crop), batch.keypoints)
     if isinstance(head, SoftmaxJointHead):
-        # One joint a person: joints that share cells are tested with the codec.
+        # One joint per person: joints that share cells are tested with the codec.
         batch.visibility[:, 1:] = 0
-    shape = head(make_features(size, 2, stride)).shape
-    prediction = head.decode(perfect_output(head, batch, shape), size)
+    output = head(make_features(size, 2, stride))
+    prediction = head.decode(perfect_output(head, batch, output), size)
     found = apply_affine(invert_affine(batch.crop), prediction.keypoints)
-    # A cell of the map, as long as it is in the source picture.
+    # The length of a cell of the map in the source image.
     cell = stride / crop_scale(batch.crop)[:, None]
     error = (found - batch.source_keypoints).norm(dim=-1) / (2**0.5 * cell)
     inside = (prediction.keypoints - batch.keypoints).abs().amax(dim=-1) / stride

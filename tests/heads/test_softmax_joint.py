@@ -3,33 +3,34 @@ import math
 import pytest
 import torch
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 from lightning_pose.heads import SoftmaxJointHead
 from tests.heads.labels import build, make_features, make_labels, perfect_output
 
 
-def test_the_channel_of_an_unlabelled_joint_is_neither_taught_nor_blamed():
+def test_the_channel_of_an_unlabelled_joint_is_neither_taught_nor_penalised():
     size = (48, 64)
     head, batch = build(SoftmaxJointHead(), size), make_labels(size)
     output = head(make_features(size, 3)).detach().requires_grad_()
-    target = head.encode(batch, output.shape)
-    head.loss(output, target).backward()
+    target = head.encode(batch, output)
+    head.loss(output, target).mean().backward()
     unlabelled = ~batch.labelled
     assert unlabelled.any()
     assert not output.grad[:, 1:][unlabelled].any()
     assert output.grad[:, 0].any()
     louder = output.detach().clone()
     louder[:, 1:][unlabelled] += 100
-    torch.testing.assert_close(head.loss(louder, target), head.loss(output, target))
+    loud, usual = head.loss(louder, target), head.loss(output, target)
+    torch.testing.assert_close(loud.mean(), usual.mean())
 
 
 def test_joints_and_background_count_half_each():
     size = (128, 128)
     head, batch = build(SoftmaxJointHead(), size), make_labels(size)
-    shape = head(make_features(size, 3)).shape
-    target = head.encode(batch, shape)
-    output = torch.zeros(shape)
-    # All is background: right for most cells, and it still costs half of what a joint's cell costs.
+    output = torch.zeros_like(head(make_features(size, 3)))
+    target = head.encode(batch, output)
+    # Everything is background: right for most cells, and it still costs half of a joint cell's
+    # loss.
     output[:, 0] = 5
     labelled = batch.labelled.sum(dim=1)
     cost = torch.log(math.exp(5) + labelled)
@@ -37,20 +38,20 @@ def test_joints_and_background_count_half_each():
     joints = (cost * counts).sum() / counts.sum()
     rest = (target.value == 0).sum(dim=(1, 2))
     background = ((cost - 5) * rest).sum() / rest.sum()
-    torch.testing.assert_close(head.loss(output, target), (joints + background) / 2)
+    torch.testing.assert_close(head.loss(output, target).mean(), (joints + background) / 2)
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8])
 def test_joints_that_are_apart_decode_to_half_a_cell(stride):
     size = (40 * stride + 1, 40 * stride + 1)
     head, batch = build(SoftmaxJointHead(), size, stride), make_labels(size, count=8)
-    # A joint in each square of ten cells, anywhere in its middle or at the edge of the picture.
+    # One joint in each square of ten cells, anywhere in its middle or at the edge of the image.
     squares = torch.tensor([[x, y] for y in range(4) for x in range(4)])[:14] * 10.0
     within = torch.rand(8, 14, 2) * 4 + torch.where(squares > 0, 3.0, -0.5)
     batch.keypoints[:] = (squares + within) * stride
     batch.visibility.fill_(2)
-    shape = head(make_features(size, 8, stride)).shape
-    prediction = head.decode(perfect_output(head, batch, shape), size)
+    output = head(make_features(size, 8, stride))
+    prediction = head.decode(perfect_output(head, batch, output), size)
     assert ((prediction.keypoints - batch.keypoints).abs() / stride).max() < 0.5
     assert (prediction.scores > 0.99).all()
 
@@ -64,5 +65,5 @@ def test_joints_that_are_apart_decode_to_half_a_cell(stride):
     ],
 )
 def test_bad_settings_are_refused(settings, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigError, match=message):
         SoftmaxJointHead(**settings)

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from lightning_pose.losses import (
+    LossTerms,
     heatmap_squared_error,
     joint_cross_entropy,
     mean_absolute_error,
     soft_dice,
     spatial_cross_entropy,
-    weighted_mean,
+    weighted_sum,
 )
 
 
@@ -108,7 +109,7 @@ every_loss = pytest.mark.parametrize(("loss", "reference", "case"), CASES)
 def test_it_is_its_definition(loss, reference, case):
     tensors = case()
     expected = reference(*(tensor.numpy() for tensor in tensors))
-    assert float(loss(*tensors)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(*tensors).mean()) == pytest.approx(expected, rel=1e-5)
 
 
 @every_loss
@@ -116,8 +117,8 @@ def test_it_is_computed_in_float32_from_a_bfloat16_output(loss, reference, case)
     output, target, weight = case()
     half = output.bfloat16()
     value = loss(half, target, weight)
-    assert value.dtype == torch.float32
-    assert torch.equal(value, loss(half.float(), target, weight))
+    assert value.sum.dtype == value.weight.dtype == torch.float32
+    assert torch.equal(value.mean(), loss(half.float(), target, weight).mean())
 
 
 @every_loss
@@ -126,12 +127,12 @@ def test_neither_value_nor_gradient_depends_on_what_has_no_weight(loss, referenc
     unknown = (weight == 0).expand_as(output)
     assert unknown.any()
     output.requires_grad_()
-    value = loss(output, target, weight)
+    value = loss(output, target, weight).mean()
     value.backward()
     assert output.grad.isfinite().all()
     assert output.grad.any()
     assert not output.grad[unknown].any()
-    other = loss(output.detach() + 50 * unknown, target, weight)
+    other = loss(output.detach() + 50 * unknown, target, weight).mean()
     torch.testing.assert_close(other, value.detach())
 
 
@@ -139,7 +140,7 @@ def test_neither_value_nor_gradient_depends_on_what_has_no_weight(loss, referenc
 def test_without_any_weight_it_is_zero_and_so_is_its_gradient(loss, reference, case):
     output, target, weight = case()
     output.requires_grad_()
-    value = loss(output, target, torch.zeros_like(weight))
+    value = loss(output, target, torch.zeros_like(weight)).mean()
     value.backward()
     assert value.item() == 0
     assert not output.grad.any()
@@ -149,9 +150,9 @@ def test_without_any_weight_it_is_zero_and_so_is_its_gradient(loss, reference, c
 def test_its_gradient_is_that_of_its_values(loss, reference, case):
     output, target, weight = case()
     output.requires_grad_()
-    loss(output, target, weight).backward()
+    loss(output, target, weight).mean().backward()
     step = 1e-2 * torch.randn_like(output)
-    before, after = (loss(output.detach() + sign * step, target, weight) for sign in (-1, 1))
+    before, after = (loss(output.detach() + sign * step, target, weight).mean() for sign in (-1, 1))
     slope = 2 * float((output.grad * step).sum())
     assert float(after - before) == pytest.approx(slope, abs=1e-4, rel=0.02)
 
@@ -159,7 +160,7 @@ def test_its_gradient_is_that_of_its_values(loss, reference, case):
 def test_soft_dice_has_its_least_value_where_the_output_is_a_fractional_target():
     target = torch.rand(1, 6, 6)
     output = target.clone().requires_grad_()
-    loss = soft_dice(output, target, torch.ones(1, 6, 6))
+    loss = soft_dice(output, target, torch.ones(1, 6, 6)).mean()
     loss.backward()
     assert loss.item() == 0
     assert output.grad.abs().max() < 1e-6
@@ -167,12 +168,23 @@ def test_soft_dice_has_its_least_value_where_the_output_is_a_fractional_target()
 
 def test_two_empty_masks_agree_and_a_false_person_costs():
     empty, full, weight = torch.zeros(1, 8, 8), torch.ones(1, 8, 8), torch.ones(1, 8, 8)
-    assert soft_dice(empty, empty, weight) == 0
-    assert soft_dice(full, empty, weight) > 0.9
-    assert soft_dice(empty, full, weight) > 0.9
+    assert soft_dice(empty, empty, weight).mean() == 0
+    assert soft_dice(full, empty, weight).mean() > 0.9
+    assert soft_dice(empty, full, weight).mean() > 0.9
 
 
-def test_a_weighted_mean_broadcasts_its_weight():
+def test_a_weighted_sum_broadcasts_its_weight():
     values = torch.tensor([[1.0, 2.0], [30.0, 40.0]])
-    assert weighted_mean(values, torch.tensor([[1.0], [0.0]])) == 1.5
-    assert weighted_mean(values, torch.tensor([[0.5], [0.5]])) == values.mean()
+    assert weighted_sum(values, torch.tensor([[1.0], [0.0]])).mean() == 1.5
+    assert weighted_sum(values, torch.tensor([[0.5], [0.5]])).mean() == values.mean()
+
+
+@every_loss
+def test_sums_and_weights_add_up_over_any_split_of_the_batch(loss, reference, case):
+    output, target, weight = case()
+    whole = loss(output, target, weight)
+    parts = [
+        loss(output[n : n + 1], target[n : n + 1], weight[n : n + 1]) for n in range(len(output))
+    ]
+    total = LossTerms(sum(part.sum for part in parts), sum(part.weight for part in parts))
+    torch.testing.assert_close(total.mean(), whole.mean())
