@@ -1,17 +1,28 @@
-"""Metrics: a function computes, and a thin torchmetrics class keeps sums and counts."""
+"""Metrics: functions that compute, and thin torchmetrics classes that keep sums and counts."""
 
+from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.dice import Dice, dice_per_person, mask_dice
 from lightning_pose.metrics.joints import joint_errors
+from lightning_pose.metrics.judged import Judged, judge
+from lightning_pose.metrics.losses import LossMean
 from lightning_pose.metrics.pck import PCK, PCKh, keypoint_pck, keypoint_pckh
 from lightning_pose.metrics.rmse import RMSE, keypoint_rmse
+from lightning_pose.metrics.scores import Judgement, Scores, default_metrics
 
 __all__ = [
     "PCK",
     "RMSE",
     "Dice",
+    "Judged",
+    "Judgement",
+    "LossMean",
     "PCKh",
+    "PoseMetric",
+    "Scores",
+    "default_metrics",
     "dice_per_person",
     "joint_errors",
+    "judge",
     "keypoint_pck",
     "keypoint_pckh",
     "keypoint_rmse",

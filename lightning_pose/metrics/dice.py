@@ -1,15 +1,16 @@
-"""The Dice coefficient of person masks, with unknown pixels and empty masks."""
+"""The Dice coefficient of person masks, with support for unknown pixels and empty masks."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
-from torchmetrics import Metric
+from typing_extensions import override
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.joints import SUM_DTYPE, check_average
+from lightning_pose.metrics.judged import Judged
 
 __all__ = ["Dice", "dice_per_person", "mask_dice"]
 
@@ -26,24 +27,24 @@ def dice_per_person(
     """The Dice coefficient of each person's mask; see `Dice`.
 
     Args:
-        preds: The probability of each pixel to be the person, or the mask itself.
+        preds: The probability that a pixel is the person, or the mask itself.
         target: 1 person, 0 background, -1 unknown.
-        valid: False where a picture was padded; by default nowhere.
-        threshold: A pixel of higher probability is the person.
+        valid: False where an image was padded; by default nowhere.
+        threshold: A pixel with a higher probability counts as the person.
 
     Returns:
-        A number from 0 to 1 a person, NaN for a person without a known pixel.
+        A number from 0 to 1 per person, NaN for a person without known pixels.
 
     Raises:
-        InputError: Shapes or types do not fit, or preds are no probabilities.
+        DataError: Shapes or types do not fit, or preds are not probabilities.
 
     Example:
         >>> preds = torch.tensor([[[0.9, 0.8, 0.1, 0.7]]])
         >>> dice_per_person(preds, torch.tensor([[[1, 0, 0, -1]]]))
         tensor([0.6667])
     """
-    overlap, size, known = _counts(preds, target, valid, threshold)
-    return _values(overlap, size, known).float()
+    check_masks(preds, target, valid)
+    return _values(*_counts(preds, target, valid, threshold)).float()
 
 
 def mask_dice(
@@ -56,17 +57,18 @@ def mask_dice(
     """The Dice coefficient of a batch of masks; see `Dice`.
 
     Args:
-        preds: The probability of each pixel to be the person, or the mask itself.
+        preds: The probability that a pixel is the person, or the mask itself.
         target: 1 person, 0 background, -1 unknown.
-        valid: False where a picture was padded; by default nowhere.
+        valid: False where an image was padded; by default nowhere.
         average: "samplewise" or "global".
-        threshold: A pixel of higher probability is the person.
+        threshold: A pixel with a higher probability counts as the person.
 
     Returns:
         A number from 0 to 1, NaN where no pixel is known.
 
     Raises:
-        InputError: Shapes or types do not fit, or preds are no probabilities.
+        ConfigError: `average` is not one of these values.
+        DataError: Shapes or types do not fit, or preds are not probabilities.
 
     Example:
         >>> preds = torch.tensor([[[True, True]], [[True, False]]])
@@ -75,6 +77,7 @@ def mask_dice(
         (tensor(0.8333), tensor(0.8000))
     """
     check_average(average, get_args(MaskAverage))
+    check_masks(preds, target, valid)
     overlap, size, known = _counts(preds, target, valid, threshold)
     if average == "global":
         return _values(overlap.sum(), size.sum(), known.any()).float()
@@ -84,8 +87,7 @@ def mask_dice(
 def _counts(
     preds: Tensor, target: Tensor, valid: Tensor | None, threshold: float
 ) -> tuple[Int64[Tensor, " B"], Int64[Tensor, " B"], Bool[Tensor, " B"]]:
-    """Pixels in both masks, pixels in either counted for each, and whether any pixel is known."""
-    check_masks(preds, target, valid)
+    """Pixels in both masks, the sum of the pixels in each, and whether any pixel is known."""
     person = preds if preds.dtype == torch.bool else preds > threshold
     known = target >= 0 if valid is None else (target >= 0) & valid
     person, truth = person & known, (target == 1) & known
@@ -103,43 +105,44 @@ def _values(overlap: Tensor, size: Tensor, known: Tensor) -> Tensor:
 def check_masks(preds: Tensor, target: Tensor, valid: Tensor | None) -> None:
     """Refuse masks that cannot be compared."""
     if preds.ndim != 3 or target.shape != preds.shape:
-        raise InputError(
+        raise DataError(
             f"Expected preds and target of one shape (B, H, W), found {tuple(preds.shape)} and "
             f"{tuple(target.shape)}; resample the mask to the size of its target."
         )
     if valid is not None and (valid.shape != preds.shape or valid.dtype != torch.bool):
-        raise InputError(
+        raise DataError(
             f"Expected valid as booleans of shape {tuple(preds.shape)}, found {valid.dtype} of "
             f"shape {tuple(valid.shape)}; take it from the batch."
         )
     if preds.dtype != torch.bool and not (
         preds.is_floating_point() and ((preds >= 0) & (preds <= 1)).all()
     ):
-        raise InputError(
+        raise DataError(
             f"Expected preds as booleans or as probabilities from 0 to 1, found {preds.dtype} "
             "with other values or of another type; apply the softmax to the logits first."
         )
     if target.is_floating_point() or not ((target >= -1) & (target <= 1)).all():
-        raise InputError(
+        raise DataError(
             f"Expected target as integers, 1 person, 0 background and -1 unknown, found "
             f"{target.dtype} with other values or of another type; convert the mask first."
         )
 
 
-class Dice(Metric):
+class Dice(PoseMetric):
     """Dice coefficient (Dice, 1945) of person masks: twice the overlap over the sum of the areas.
 
-    Pixels whose truth is unknown are left out, and so is a person without a known pixel. Two
-    empty masks agree: their value is 1. States are sums and counts, so that neither the batch
-    size nor the number of processes changes the result.
+    Unknown pixels are left out, and so are people without a known pixel. Two empty masks agree:
+    their value is 1. Definitions differ in the average: "samplewise" weighs a small person as much
+    as a large one, "global" weighs each person by its pixels. In a model, the pixels are those of
+    the network's input.
 
     Args:
         average: "samplewise" for the mean of the people's values, "global" for one value over the
             pixels of all people.
-        threshold: A pixel of higher probability is the person.
+        threshold: A pixel with a higher probability counts as the person.
 
     Raises:
-        InputError: A setting is out of its range.
+        ConfigError: A setting is out of range.
 
     Example:
         >>> metric = Dice()
@@ -151,9 +154,8 @@ class Dice(Metric):
         tensor(0.6667)
     """
 
-    is_differentiable = False
+    needs = "mask"
     higher_is_better = True
-    full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
 
@@ -166,7 +168,7 @@ class Dice(Metric):
         super().__init__()
         check_average(average, get_args(MaskAverage))
         if not 0 <= threshold < 1:
-            raise InputError(
+            raise ConfigError(
                 f"Expected a threshold from 0 to below 1, found {threshold}; correct it."
             )
         self.average: MaskAverage = average
@@ -185,33 +187,44 @@ class Dice(Metric):
         """Count the pixels of a batch.
 
         Args:
-            preds: The probability of each pixel to be the person, or the mask itself.
+            preds: The probability that a pixel is the person, or the mask itself.
             target: 1 person, 0 background, -1 unknown.
-            valid: False where a picture was padded; by default nowhere.
+            valid: False where an image was padded; by default nowhere.
 
         Raises:
-            InputError: Shapes or types do not fit, or preds are no probabilities.
+            DataError: Shapes or types do not fit, or preds are not probabilities.
         """
-        overlap, size, known = _counts(preds, target, valid, self.threshold)
-        self.total = self.total + _values(overlap, size, known).nansum()
+        check_masks(preds, target, valid)
+        self._add(*_counts(preds, target, valid, self.threshold))
+
+    @override
+    def judge(self, judged: Judged) -> Float[Tensor, " B"]:
+        """Count the pixels of a batch.
+
+        Args:
+            judged: The prediction and the true mask.
+
+        Returns:
+            The coefficient of each person, NaN without a known pixel.
+        """
+        preds, target = judged.prediction.mask, judged.mask
+        assert preds is not None, "the head fills the mask"
+        assert target is not None, "the record has the true mask of such a head"
+        return self._add(*_counts(preds, target, None, self.threshold))
+
+    def _add(
+        self, overlap: Int64[Tensor, " B"], size: Int64[Tensor, " B"], known: Bool[Tensor, " B"]
+    ) -> Float[Tensor, " B"]:
+        """Add the counts of a batch, and return the coefficient of each person."""
+        values = _values(overlap, size, known)
+        self.total = self.total + values.nansum()
         self.overlap = self.overlap + overlap.sum()
         self.size = self.size + size.sum()
         self.people = self.people + known.sum()
+        return values.float()
 
     def compute(self) -> Float[Tensor, ""]:
         """The coefficient from 0 to 1, NaN where no pixel was known."""
         if self.average == "global":
             return _values(self.overlap, self.size, self.people > 0).float()
         return (self.total / self.people).float()
-
-    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
-        """Draw the value, or several values as a curve.
-
-        Args:
-            val: Results of `compute`; by default the present one.
-            ax: The matplotlib axes to draw on; by default new ones.
-
-        Returns:
-            The matplotlib figure and axes.
-        """
-        return self._plot(val, ax)

@@ -1,23 +1,26 @@
 """The percentage of correct keypoints, as a fraction: PCK and PCKh."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torchmetrics import Metric
+from typing_extensions import override
 
-from lightning_pose.errors import InputError
+from lightning_pose.batch import Batch
+from lightning_pose.errors import ConfigError
 from lightning_pose.metrics.joints import (
     SUM_DTYPE,
     Average,
     check_average,
+    check_keypoints,
     check_num_joints,
     check_per_person,
+    distances,
     over_joints,
-    squared_errors,
 )
+from lightning_pose.metrics.judged import Judged
+from lightning_pose.metrics.keypoints import KeypointMetric, Per
 
 __all__ = ["PCK", "PCKh", "keypoint_pck", "keypoint_pckh"]
 
@@ -36,15 +39,17 @@ def keypoint_pck(
         preds: Predicted (x, y) in source pixels.
         target: True (x, y) in source pixels.
         labelled: Which joints have a true position.
-        normalizer: The size of each person in source pixels; who has none (0) is left out.
-        threshold: The largest error that is right, in units of the normalizer.
+        normalizer: The size of each person in source pixels; people without one (0) are left out.
+        threshold: The largest error that counts as correct, in units of the normalizer.
         average: "macro", "micro" or "none".
 
     Returns:
-        A fraction from 0 to 1, or one a joint; NaN where nothing was labelled.
+        A fraction from 0 to 1, or one per joint; NaN where nothing was labelled.
 
     Raises:
-        InputError: Shapes or types do not fit, or a prediction is not finite.
+        ConfigError: `average` is not one of these values.
+        DataError: Shapes or types do not fit.
+        DivergedError: A prediction is not finite.
 
     Example:
         >>> preds = torch.tensor([[[2.0, 0.0], [0.0, 2.1]]])
@@ -53,7 +58,10 @@ def keypoint_pck(
         tensor(0.5000)
     """
     check_average(average)
-    return over_joints(*_counts(preds, target, labelled, normalizer, threshold), average)
+    _check(preds, target, labelled, normalizer)
+    errors = distances(preds, target, labelled)
+    right, counted = _right(errors, labelled, normalizer, threshold)
+    return over_joints(right.sum(dim=0), counted.sum(dim=0), average)
 
 
 def keypoint_pckh(
@@ -77,35 +85,42 @@ def keypoint_pckh(
     return keypoint_pck(preds, target, labelled, normalizer, threshold, average)
 
 
-def _counts(
-    preds: Tensor, target: Tensor, labelled: Tensor, normalizer: Tensor, threshold: float
-) -> tuple[Int64[Tensor, " K"], Int64[Tensor, " K"]]:
-    """How often each joint was right, and how often it occurred."""
-    squared = squared_errors(preds, target, labelled)
+def _check(preds: Tensor, target: Tensor, labelled: Tensor, normalizer: Tensor) -> None:
+    check_keypoints(preds, target, labelled)
     check_per_person("normalizer", normalizer, len(preds))
+
+
+def _right(
+    errors: Tensor, labelled: Tensor, normalizer: Tensor, threshold: float
+) -> tuple[Bool[Tensor, "B K"], Bool[Tensor, "B K"]]:
+    """Which joints are correct, and which of them count."""
     size = normalizer.to(SUM_DTYPE)
     counted = labelled & (size.isfinite() & (size > 0))[:, None]
-    right = (squared.sqrt() <= threshold * size[:, None]) & counted
-    return right.sum(dim=0), counted.sum(dim=0)
+    return (errors <= threshold * size[:, None]) & counted, counted
 
 
-class PCK(Metric):
+class PCK(KeypointMetric):
     """Percentage of correct keypoints (Yang and Ramanan, 2013), as a fraction from 0 to 1.
 
-    A joint is right when its error is at most `threshold` times the person's normalizer. The
-    usual dialect of Leeds Sports Pose takes 0.2 times the torso, from one shoulder to the hip of
-    the other side. A person whose normalizer is 0, negative or not finite is left out, and so is
-    a joint without a label. States are counts, so that neither the batch size nor the number of
-    processes changes the result.
+    A joint is correct if its error is at most `threshold` times the person's size. People whose
+    size is 0, negative or not finite are left out, and so are joints without a label.
+
+    Definitions differ in the size and the average. In a model, the size is the torso: the usual
+    PCK@0.2 on Leeds Sports Pose takes 0.2 times the distance from one shoulder to the opposite hip.
+    Other papers divide by the longer side of a box, or by the head (`PCKh`); their results are not
+    comparable.
 
     Args:
-        num_joints: K, the number of joints.
-        threshold: The largest error that is right, in units of the normalizer.
+        num_joints: K, the number of joints; in a model it comes from the skeleton.
+        threshold: The largest error that counts as correct, in units of the size.
         average: "macro" for the mean of the per-joint values, which leaves out joints that never
-            occur, "micro" to count every labelled joint once, "none" for one value a joint.
+            occur, "micro" to count every labelled joint once, "none" for one value per joint.
+        joints: The names of the joints that count; by default all. Needs `build`.
+        per: In addition to the metric itself, one result per "joint", or per "pair" of a left and a
+            right joint, with the metric's own average. Needs `build`.
 
     Raises:
-        InputError: A setting is out of its range.
+        ConfigError: A setting is out of range.
 
     Example:
         >>> metric = PCK(num_joints=2, average="none")
@@ -119,31 +134,25 @@ class PCK(Metric):
         tensor([1., 0.])
     """
 
-    is_differentiable = False
     higher_is_better = True
-    full_state_update = False
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
-    plot_legend_name = "Joint"
+    total_dtype = torch.int64
 
-    right: Tensor
-    count: Tensor
-
-    def __init__(self, num_joints: int, threshold: float = 0.2, average: Average = "macro") -> None:
-        super().__init__()
-        check_average(average)
-        if num_joints < 1:
-            raise InputError(f"Expected at least 1 joint, found {num_joints}; correct num_joints.")
+    def __init__(
+        self,
+        num_joints: int | None = None,
+        threshold: float = 0.2,
+        average: Average = "macro",
+        joints: Sequence[str] | None = None,
+        per: Per | None = None,
+    ) -> None:
+        super().__init__(num_joints, average, joints, per)
         if not 0 < threshold < float("inf"):
-            raise InputError(
+            raise ConfigError(
                 f"Expected a threshold above 0, found {threshold}; correct the threshold."
             )
-        self.num_joints = num_joints
         self.threshold = threshold
-        self.average: Average = average
-        zeros = torch.zeros(num_joints, dtype=torch.int64)
-        self.add_state("right", default=zeros, dist_reduce_fx="sum")
-        self.add_state("count", default=zeros.clone(), dist_reduce_fx="sum")
 
     def update(
         self,
@@ -161,50 +170,72 @@ class PCK(Metric):
             normalizer: The size of each person in source pixels, 0 where it is unknown.
 
         Raises:
-            InputError: Shapes or types do not fit, or a prediction is not finite.
+            ConfigError: The joints are not known.
+            DataError: Shapes or types do not fit.
+            DivergedError: A prediction is not finite.
         """
-        right, count = _counts(preds, target, labelled, normalizer, self.threshold)
+        self._check_built()
+        _check(preds, target, labelled, normalizer)
         check_num_joints(self.num_joints, preds)
-        self.right = self.right + right
-        self.count = self.count + count
+        errors = distances(preds, target, labelled)
+        self._add(*_right(errors, labelled, normalizer, self.threshold))
 
-    def compute(self) -> Float[Tensor, "*K"]:
-        """The fraction of right joints, NaN where nothing was labelled."""
-        return over_joints(self.right, self.count, self.average)
-
-    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
-        """Draw the value, or several values as a curve.
+    @override
+    def judge(self, judged: Judged) -> Float[Tensor, " B"]:
+        """Count a batch by its errors in source pixels.
 
         Args:
-            val: Results of `compute`; by default the present one.
-            ax: The matplotlib axes to draw on; by default new ones.
+            judged: The prediction and its errors.
 
         Returns:
-            The matplotlib figure and axes.
+            The fraction of each person's joints that are correct, NaN without a labelled joint or a
+            size.
         """
-        return self._plot(val, ax)
+        assert judged.errors is not None, "the head fills keypoints"
+        batch = judged.batch
+        size = self._size(batch)
+        return self._add(*_right(judged.errors, batch.source_labelled, size, self.threshold))
+
+    def _size(self, batch: Batch) -> Float[Tensor, " B"]:
+        """What a person's errors are divided by, in source pixels."""
+        return batch.torso_size
 
 
 class PCKh(PCK):
-    """PCK with the size of the head as normalizer (Andriluka et al., 2014), usually PCKh@0.5.
+    """PCK with the size of the head (Andriluka et al., 2014), usually PCKh@0.5.
 
-    The dialect is in the normalizer. MPII takes 0.6 times the diagonal of the head box, and data
-    without head boxes takes the segment from neck to head top. MPII's mean leaves out pelvis and
-    thorax; published tables have that of "macro", each joint counting the same, and some papers
-    that of "micro", in which a joint counts as often as it is labelled.
-    Settings, states and rules are those of `PCK`.
+    MPII's definition: the head size is 0.6 times the diagonal of the head box, pelvis and thorax do
+    not count, and the mean is over the other 14 joints with equal weight ("macro"). Its published
+    tables show one value per pair of left and right joints: `per="pair"`. Some evaluation code
+    prints the "micro" mean instead, in which a joint counts as often as it is labelled, and calls
+    PCKh@0.11 "@0.1". Data without head boxes uses the segment from neck to head top, which is a
+    different unit. Settings, states and rules are those of `PCK`.
 
     Example:
-        >>> metric = PCKh(num_joints=1)
+        >>> from lightning_pose.skeletons import LSP14
+        >>> from lightning_pose.task import Task
+        >>> metric = PCKh(joints=["left_knee", "right_knee", "neck"], per="pair")
+        >>> metric.build(Task(LSP14))
         >>> metric.update(
-        ...     preds=torch.tensor([[[3.0, 4.0]]]),
-        ...     target=torch.zeros(1, 1, 2),
-        ...     labelled=torch.tensor([[True]]),
+        ...     preds=torch.full((1, 14, 2), 3.0),
+        ...     target=torch.zeros(1, 14, 2),
+        ...     labelled=torch.arange(14)[None] < 12,
         ...     normalizer=torch.tensor([10.0]),
         ... )
-        >>> metric.compute()
-        tensor(1.)
+        >>> metric.figures()
+        {'': tensor(1.), 'knee': tensor(1.), 'neck': tensor(nan)}
     """
 
-    def __init__(self, num_joints: int, threshold: float = 0.5, average: Average = "macro") -> None:
-        super().__init__(num_joints, threshold, average)
+    def __init__(
+        self,
+        num_joints: int | None = None,
+        threshold: float = 0.5,
+        average: Average = "macro",
+        joints: Sequence[str] | None = None,
+        per: Per | None = None,
+    ) -> None:
+        super().__init__(num_joints, threshold, average, joints, per)
+
+    @override
+    def _size(self, batch: Batch) -> Float[Tensor, " B"]:
+        return batch.head_size

@@ -1,23 +1,24 @@
 """The root of the mean squared distance between predicted and true joints."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torchmetrics import Metric
+from typing_extensions import override
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import DataError
 from lightning_pose.metrics.joints import (
     SUM_DTYPE,
     Average,
     check_average,
+    check_keypoints,
     check_num_joints,
     check_per_person,
+    distances,
     over_joints,
-    squared_errors,
 )
+from lightning_pose.metrics.judged import Judged
+from lightning_pose.metrics.keypoints import KeypointMetric, Per
 
 __all__ = ["RMSE", "keypoint_rmse"]
 
@@ -35,57 +36,64 @@ def keypoint_rmse(
         preds: Predicted (x, y) in source pixels.
         target: True (x, y) in source pixels.
         labelled: Which joints have a true position.
-        scale: How many pixels of the wanted unit one source pixel is, for each person.
+        scale: How many pixels of the desired unit one source pixel is, for each person.
         average: "micro", "macro" or "none".
 
     Returns:
-        An error in the wanted unit, or one a joint; NaN where nothing was labelled.
+        An error in the desired unit, or one per joint; NaN where nothing was labelled.
 
     Raises:
-        InputError: Shapes or types do not fit, a prediction is not finite, or a scale not above 0.
+        ConfigError: `average` is not one of these values.
+        DataError: Shapes or types do not fit, or a scale is not above 0.
+        DivergedError: A prediction is not finite.
 
     Example:
+        >>> import torch
         >>> preds = torch.tensor([[[3.0, 4.0]]])
         >>> known = torch.tensor([[True]])
         >>> keypoint_rmse(preds, torch.zeros(1, 1, 2), known, scale=torch.tensor([2.0]))
         tensor(10.)
     """
     check_average(average)
-    return over_joints(*_sums(preds, target, labelled, scale), average, root=True)
+    squared = _squared(preds, target, labelled, scale)
+    return over_joints(squared.nansum(dim=0), labelled.sum(dim=0), average, root=True)
 
 
-def _sums(
+def _squared(
     preds: Tensor, target: Tensor, labelled: Tensor, scale: Tensor
-) -> tuple[Float[Tensor, " K"], Int64[Tensor, " K"]]:
-    """The sum of squared errors of each joint, and how often it occurred."""
-    squared = squared_errors(preds, target, labelled)
+) -> Float[Tensor, "B K"]:
+    """The squared errors in the desired unit, NaN where a joint is not labelled."""
+    check_keypoints(preds, target, labelled)
     check_per_person("scale", scale, len(preds))
     if not (scale.isfinite() & (scale > 0)).all():
-        raise InputError(
+        raise DataError(
             "Expected a finite scale above 0 for each person, found another; "
             "take it from geometry.crop_scale, or 1 for source pixels."
         )
-    squared = squared * scale.to(SUM_DTYPE).square()[:, None]
-    return squared.sum(dim=0), labelled.sum(dim=0)
+    return (distances(preds, target, labelled) * scale.to(SUM_DTYPE)[:, None]).square()
 
 
-class RMSE(Metric):
+class RMSE(KeypointMetric):
     """Root mean squared error of the joints, Euclidean: the root of the mean squared distance.
 
-    `torchmetrics.MeanSquaredError` takes x and y for two errors, so that its root is smaller by
-    the square root of 2. Each distance is multiplied by its person's scale, so that the error can
-    be told in pixels of the crop. States are sums and counts, so that neither the batch size nor
-    the number of processes changes the result.
+    Definitions differ in the unit and the average. In a model, the unit is the pixel of the
+    network's input, so that a person far from the camera weighs as much as one nearby, and results
+    at different input sizes are not comparable. `torchmetrics.MeanSquaredError` counts x and y as
+    two errors: its root is smaller by a factor of the square root of 2.
 
     Args:
-        num_joints: K, the number of joints.
+        num_joints: K, the number of joints; in a model it comes from the skeleton.
         average: "micro" to count every labelled joint once, "macro" for the mean of the per-joint
-            values, which leaves out joints that never occur, "none" for one value a joint.
+            values, which leaves out joints that never occur, "none" for one value per joint.
+        joints: The names of the joints that count; by default all. Needs `build`.
+        per: In addition to the metric itself, one result per "joint", or per "pair" of a left and a
+            right joint, with the metric's own average. Needs `build`.
 
     Raises:
-        InputError: A setting is out of its range.
+        ConfigError: A setting is out of range.
 
     Example:
+        >>> import torch
         >>> metric = RMSE(num_joints=2)
         >>> metric.update(
         ...     preds=torch.tensor([[[3.0, 4.0], [0.0, 5.0]]]),
@@ -97,26 +105,19 @@ class RMSE(Metric):
         tensor(5.)
     """
 
-    is_differentiable = False
     higher_is_better = False
-    full_state_update = False
     plot_lower_bound = 0.0
-    plot_legend_name = "Joint"
+    root = True
+    total_dtype = SUM_DTYPE
 
-    squared: Tensor
-    count: Tensor
-
-    def __init__(self, num_joints: int, average: Average = "micro") -> None:
-        super().__init__()
-        check_average(average)
-        if num_joints < 1:
-            raise InputError(f"Expected at least 1 joint, found {num_joints}; correct num_joints.")
-        self.num_joints = num_joints
-        self.average: Average = average
-        squared = torch.zeros(num_joints, dtype=SUM_DTYPE)
-        count = torch.zeros(num_joints, dtype=torch.int64)
-        self.add_state("squared", default=squared, dist_reduce_fx="sum")
-        self.add_state("count", default=count, dist_reduce_fx="sum")
+    def __init__(
+        self,
+        num_joints: int | None = None,
+        average: Average = "micro",
+        joints: Sequence[str] | None = None,
+        per: Per | None = None,
+    ) -> None:
+        super().__init__(num_joints, average, joints, per)
 
     def update(
         self,
@@ -131,29 +132,28 @@ class RMSE(Metric):
             preds: Predicted (x, y) in source pixels.
             target: True (x, y) in source pixels.
             labelled: Which joints have a true position.
-            scale: How many pixels of the wanted unit one source pixel is, for each person.
+            scale: How many pixels of the desired unit one source pixel is, for each person.
 
         Raises:
-            InputError: Shapes or types do not fit, a prediction is not finite, or a scale not
-                above 0.
+            ConfigError: The joints are not known.
+            DataError: Shapes or types do not fit, or a scale is not above 0.
+            DivergedError: A prediction is not finite.
         """
-        squared, count = _sums(preds, target, labelled, scale)
+        self._check_built()
+        squared = _squared(preds, target, labelled, scale)
         check_num_joints(self.num_joints, preds)
-        self.squared = self.squared + squared
-        self.count = self.count + count
+        self._add(squared, labelled)
 
-    def compute(self) -> Float[Tensor, "*K"]:
-        """The error in the unit that the scales lead to, NaN where nothing was labelled."""
-        return over_joints(self.squared, self.count, self.average, root=True)
-
-    def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
-        """Draw the value, or several values as a curve.
+    @override
+    def judge(self, judged: Judged) -> Float[Tensor, " B"]:
+        """Sum the errors of a batch in input pixels.
 
         Args:
-            val: Results of `compute`; by default the present one.
-            ax: The matplotlib axes to draw on; by default new ones.
+            judged: The prediction and its errors.
 
         Returns:
-            The matplotlib figure and axes.
+            The root mean squared error of each person, whatever the average; NaN without a labelled
+            joint.
         """
-        return self._plot(val, ax)
+        assert judged.input_errors is not None, "the head fills keypoints"
+        return self._add(judged.input_errors.square(), judged.batch.source_labelled)

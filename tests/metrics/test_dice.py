@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.metrics import Dice, dice_per_person, mask_dice
 from lightning_pose.metrics.dice import check_masks
 
@@ -112,14 +112,14 @@ def test_it_plots():
 
 def test_bad_settings_and_bad_input_get_one_sentence():
     for threshold in (-0.1, 1.0, float("nan")):
-        with pytest.raises(InputError, match="threshold from 0 to below 1"):
+        with pytest.raises(ConfigError, match="threshold from 0 to below 1"):
             Dice(threshold=threshold)
     preds, target = masks()
     metric = Dice()
     for broken in (preds * 20 - 10, preds.masked_fill(preds > 0.9, torch.nan)):
-        with pytest.raises(InputError, match="probabilities from 0 to 1"):
+        with pytest.raises(DataError, match="probabilities from 0 to 1"):
             metric.update(preds=broken, target=target)
-    with pytest.raises(InputError, match="1 person, 0 background and -1 unknown"):
+    with pytest.raises(DataError, match="1 person, 0 background and -1 unknown"):
         metric.update(preds=preds, target=target.int() * 255)
     assert metric.people == 0
 
@@ -136,5 +136,5 @@ def test_bad_settings_and_bad_input_get_one_sentence():
     ],
 )
 def test_masks_that_do_not_fit_get_one_sentence(preds, target, valid, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(DataError, match=message):
         check_masks(preds, target, valid)

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError, DataError, DivergedError
 from lightning_pose.metrics import joint_errors
-from lightning_pose.metrics.joints import check_average, check_keypoints, check_per_person
+from lightning_pose.metrics.joints import (
+    SUM_DTYPE,
+    check_average,
+    check_keypoints,
+    check_per_person,
+    distances,
+)
 
 
 def people(count=5, joints=4, seed=0):
@@ -33,22 +39,32 @@ def test_errors_are_distances_where_a_joint_is_labelled_and_nan_elsewhere():
 
 
 def test_half_precision_does_not_round_the_target():
-    # The target 1001.25 has no bfloat16 neighbour closer than 0.75; the prediction has one exactly.
+    # No bfloat16 value is within 0.75 of the target 1001.25; the prediction is represented exactly.
     preds = torch.tensor([[[1000.0, 0.0]]], dtype=torch.bfloat16)
     errors = joint_errors(preds, torch.tensor([[[1001.25, 0.0]]]), torch.tensor([[True]]))
     assert errors.item() == 1.25
+
+
+def test_unchecked_distances_are_in_float64_and_keep_what_diverged():
+    preds, target, labelled = people()
+    checked = joint_errors(preds, target, labelled)
+    errors = distances(preds, target, labelled)
+    assert errors.dtype == SUM_DTYPE
+    torch.testing.assert_close(errors.float(), checked, rtol=0, atol=0, equal_nan=True)
+    preds[0] = torch.inf
+    assert (distances(preds, target, labelled)[0] == torch.inf).equal(labelled[0])
 
 
 def test_labelled_joints_without_a_position_and_diverged_predictions_are_refused():
     preds, target, labelled = people()
     broken = target.clone()
     broken[labelled.nonzero()[0][0], labelled.nonzero()[0][1], 1] = torch.nan
-    with pytest.raises(InputError, match="every labelled joint"):
+    with pytest.raises(DataError, match="every labelled joint"):
         joint_errors(preds, broken, labelled)
     for value in (torch.nan, torch.inf):
         broken = preds.clone()
         broken[0, 0, 0] = value
-        with pytest.raises(InputError, match="finite predictions"):
+        with pytest.raises(DivergedError, match="finite predictions"):
             joint_errors(broken, target, labelled)
 
 
@@ -64,18 +80,18 @@ def test_labelled_joints_without_a_position_and_diverged_predictions_are_refused
     ],
 )
 def test_keypoints_that_do_not_fit_get_one_sentence(preds, target, labelled, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(DataError, match=message):
         check_keypoints(preds, target, labelled)
 
 
-def test_no_people_are_no_error():
+def test_no_people_are_not_an_error():
     errors = joint_errors(torch.zeros(0, 3, 2), torch.zeros(0, 3, 2), torch.zeros(0, 3) > 0)
     assert np.asarray(errors).shape == (0, 3)
 
 
-def test_an_unknown_average_and_a_size_that_is_not_one_a_person_are_refused():
-    # Called from within: the shape and type checks of the tests come before the ones of the door.
-    with pytest.raises(InputError, match="one of macro, micro, none, found 'weighted'"):
+def test_an_unknown_average_and_sizes_that_are_not_one_per_person_are_refused():
+    # Called directly: the tests' shape and type checks come before these.
+    with pytest.raises(ConfigError, match="one of macro, micro, none, found 'weighted'"):
         check_average("weighted")
-    with pytest.raises(InputError, match="one number for each of 3 people"):
+    with pytest.raises(DataError, match="one number for each of 3 people"):
         check_per_person("normalizer", torch.ones(3, 1), people=3)

@@ -1,4 +1,4 @@
-"""PCK and PCKh against plain loops, published figures and an independent scorer."""
+"""PCK and PCKh against plain loops, published results and an independent scorer."""
 
 import math
 
@@ -8,8 +8,13 @@ import pytest
 import scipy.io
 import torch
 
-from lightning_pose.errors import InputError
-from lightning_pose.metrics import PCK, PCKh, keypoint_pck, keypoint_pckh
+from lightning_pose.errors import ConfigError, DataError, DivergedError
+from lightning_pose.geometry import apply_affine
+from lightning_pose.metrics import PCK, PCKh, judge, keypoint_pck, keypoint_pckh
+from lightning_pose.prediction import Prediction
+from lightning_pose.skeletons import Skeleton
+from lightning_pose.task import Task
+from tests.metrics.people import make_people
 
 JOINTS = 5
 
@@ -73,7 +78,7 @@ def test_neither_batches_nor_processes_change_it(average):
         shares[batch % 2].update(**rows(data, index))
     shares[0].merge_state(shares[1])
     np.testing.assert_array_equal(shares[0].compute(), whole)
-    # The mean of the batches' values is another number, which is what this must not be.
+    # The mean of the batches' values is a different number, which would be wrong.
     means = [keypoint_pck(**rows(data, i), average=average) for i in torch.arange(37).split(5)]
     assert not torch.allclose(torch.stack(means).mean(dim=0), whole, atol=1e-4)
 
@@ -128,22 +133,24 @@ def test_it_plots():
 
 
 def test_bad_settings_and_bad_input_get_one_sentence():
-    with pytest.raises(InputError, match="at least 1 joint"):
+    with pytest.raises(ConfigError, match="at least 1 joint"):
         PCK(0)
     for threshold in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(InputError, match="threshold above 0"):
+        with pytest.raises(ConfigError, match="threshold above 0"):
             PCKh(JOINTS, threshold=threshold)
     data = people()
-    with pytest.raises(InputError, match="of 6 joints, found 5"):
+    with pytest.raises(DataError, match="of 6 joints, found 5"):
         PCK(6).update(**data)
     data["preds"][0, 0] = torch.nan
     metric = PCK(JOINTS)
-    with pytest.raises(InputError, match="finite predictions"):
+    with pytest.raises(DivergedError, match="finite predictions"):
         metric.update(**data)
     assert metric.count.sum() == 0
 
 
-def test_it_gives_the_published_table_of_mpii(real_data):
+@pytest.fixture(scope="module")
+def mpii(real_data):
+    """MPII's validation people, predictions of a stacked hourglass, and MPII's joint names."""
     if not (real_data / "mpii").is_dir():
         pytest.skip("LIGHTNING_POSE_DATA has no mpii/")
     truth = scipy.io.loadmat(real_data / "mpii" / "gt_valid.mat")
@@ -155,21 +162,55 @@ def test_it_gives_the_published_table_of_mpii(real_data):
         "labelled": torch.from_numpy(truth["jnt_missing"].T == 0),
         "normalizer": 0.6 * (corners[1] - corners[0]).norm(dim=0),
     }
-    names = [str(name[0]) for name in truth["dataset_joints"][0]]
+    return data, [str(name[0]) for name in truth["dataset_joints"][0]]
+
+
+PUBLISHED = {
+    "head": "96.79",
+    "sho": "95.19",
+    "elb": "90.08",
+    "wri": "85.32",
+    "hip": "87.48",
+    "kne": "84.26",
+    "ank": "80.73",
+}
+
+
+def test_it_gives_the_published_table_of_mpii(mpii):
+    data, names = mpii
     metric = PCKh(num_joints=16, average="none")
-    for index in torch.arange(len(predictions)).split(500):
+    for index in torch.arange(len(data["preds"])).split(500):
         metric.update(**rows(data, index))
     values = dict(zip(names, (100 * metric.compute().double()).tolist(), strict=True))
-    both = {
-        "head": ("head",),
-        **{
-            joint: ("r" + joint, "l" + joint)
-            for joint in ("sho", "elb", "wri", "hip", "kne", "ank")
-        },
-    }
-    table = [f"{np.mean([values[name] for name in group]):.2f}" for group in both.values()]
-    assert table == ["96.79", "95.19", "90.08", "85.32", "87.48", "84.26", "80.73"]
+    both = {name: [f"r{name}", f"l{name}"] for name in PUBLISHED} | {"head": ["head"]}
+    table = {name: f"{np.mean([values[n] for n in group]):.2f}" for name, group in both.items()}
+    assert table == PUBLISHED
     counted = [joint for joint, name in enumerate(names) if name not in ("pelv", "thor")]
     data = {k: v if k == "normalizer" else v[:, counted] for k, v in data.items()}
     assert f"{100 * keypoint_pckh(**data).double():.2f}" == "88.64"
     assert f"{100 * keypoint_pckh(**data, average='micro').double():.2f}" == "89.09"
+
+
+def test_a_model_gives_the_published_table_of_mpii(mpii):
+    data, short = mpii
+    sides = {"r": "right_", "l": "left_"}
+    middle = ("pelv", "thor", "neck", "head")
+    names = tuple(n if n in middle else sides[n[0]] + n[1:] for n in short)
+    task = Task(Skeleton(names, limbs=(), flip_pairs=(), colours=()))
+    chosen = [name for name in names if name not in ("pelv", "thor")]
+    figures = {}
+    for average in ("macro", "micro"):
+        metric = PCKh(average=average, joints=chosen, per="pair")
+        metric.build(task)
+        for index in torch.arange(len(data["preds"])).split(500):
+            part = rows(data, index)
+            batch = make_people(len(index), size=(1, 5))
+            batch.source_keypoints = part["target"].float()
+            batch.source_visibility = part["labelled"].byte() * 2
+            batch.head_size = part["normalizer"].float()
+            keypoints = apply_affine(batch.crop, part["preds"].float())
+            metric.judge(judge(Prediction(keypoints, torch.ones(keypoints.shape[:2])), batch))
+        figures[average] = {k: f"{100 * v.double():.2f}" for k, v in metric.figures().items()}
+    table = figures["macro"]
+    assert table == {"": "88.64", "neck": table["neck"], **PUBLISHED}
+    assert figures["micro"][""] == "89.09"

@@ -8,8 +8,13 @@ import pytest
 import torch
 import torchmetrics
 
-from lightning_pose.errors import InputError
-from lightning_pose.metrics import PCK, RMSE, PCKh, keypoint_rmse
+from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.geometry import apply_affine
+from lightning_pose.metrics import PCK, RMSE, PCKh, judge, keypoint_rmse
+from lightning_pose.prediction import Prediction
+from lightning_pose.skeletons import LSP14
+from lightning_pose.task import Task
+from tests.metrics.people import make_people
 
 JOINTS = 4
 
@@ -73,19 +78,29 @@ def test_small_errors_are_not_lost_in_a_large_sum():
     metric.update(preds=large, target=torch.zeros(1, 1, 2), labelled=known, scale=one)
     for _ in range(100):
         metric.update(preds=large / 45_000, target=torch.zeros(1, 1, 2), labelled=known, scale=one)
-    assert metric.squared.item() == 45_000**2 + 100
+    assert metric.total.item() == 45_000**2 + 100
+
+
+def test_a_model_counts_input_pixels_also_where_the_crop_is_stretched():
+    batch = make_people(3)
+    batch.crop[:] = torch.tensor([[2.0, 0.0, 5.0], [0.0, 0.5, 7.0]])
+    wrong = apply_affine(batch.crop, batch.source_keypoints + torch.tensor([3.0, 4.0]))
+    metric = RMSE()
+    metric.build(Task(LSP14))
+    metric.judge(judge(Prediction(wrong, torch.ones(3, 14)), batch))
+    assert metric.compute().item() == pytest.approx(math.hypot(6, 2), rel=1e-5)
 
 
 def test_bad_input_gets_one_sentence_and_changes_nothing():
-    with pytest.raises(InputError, match="at least 1 joint"):
+    with pytest.raises(ConfigError, match="at least 1 joint"):
         RMSE(0)
     data = people()
-    with pytest.raises(InputError, match="of 3 joints, found 4"):
+    with pytest.raises(DataError, match="of 3 joints, found 4"):
         RMSE(3).update(**data)
     for scale in (0.0, -1.0, torch.nan, torch.inf):
         metric, broken = RMSE(JOINTS), data["scale"].clone()
         broken[3] = scale
-        with pytest.raises(InputError, match="finite scale above 0"):
+        with pytest.raises(DataError, match="finite scale above 0"):
             metric.update(**{**data, "scale": broken})
         assert metric.count.sum() == 0
 

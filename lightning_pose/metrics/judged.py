@@ -1,0 +1,59 @@
+"""One head's prediction with the ground truth, from which all metrics of that head are computed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int8
+from torch import Tensor
+
+from lightning_pose.batch import Batch
+from lightning_pose.geometry import apply_affine, invert_affine
+from lightning_pose.metrics.joints import distances
+from lightning_pose.prediction import Prediction
+
+__all__ = ["Judged", "judge"]
+
+
+@dataclass
+class Judged:
+    """A head's prediction for B people and its errors, computed once for all metrics.
+
+    Attributes:
+        prediction: Finite, in input pixels.
+        batch: The people.
+        keypoints: The predicted (x, y) in source pixels; None if the head fills no keypoints.
+        errors: Distance of each joint from the truth in source pixels, NaN where it is not
+            labelled.
+        input_errors: The same in input pixels.
+        mask: The true mask, -1 where it is unknown or padding; None if the head fills no mask.
+    """
+
+    prediction: Prediction
+    batch: Batch
+    keypoints: Float[Tensor, "B K 2"] | None = None
+    errors: Float[Tensor, "B K"] | None = None
+    input_errors: Float[Tensor, "B K"] | None = None
+    mask: Int8[Tensor, "B H W"] | None = None
+
+
+def judge(prediction: Prediction, batch: Batch) -> Judged:
+    """Compare a prediction with the original labels, before any transform.
+
+    Args:
+        prediction: One head's prediction, in input pixels.
+        batch: The people that it is for.
+
+    Returns:
+        The record that `PoseMetric.judge` takes.
+    """
+    found: dict[str, Any] = {}
+    if prediction.keypoints is not None:
+        keypoints = apply_affine(invert_affine(batch.crop), prediction.keypoints.float())
+        truth, labelled = batch.source_keypoints, batch.source_labelled
+        found["keypoints"] = keypoints
+        found["errors"] = distances(keypoints, truth, labelled)
+        cropped = apply_affine(batch.crop, truth)
+        found["input_errors"] = distances(prediction.keypoints.float(), cropped, labelled)
+    if prediction.mask is not None:
+        found["mask"] = batch.mask.where(batch.valid, -1)
+    return Judged(prediction, batch, **found)

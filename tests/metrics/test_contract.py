@@ -1,0 +1,226 @@
+"""The contract of every metric; a new metric adds one row here."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_pose import metrics
+from lightning_pose.geometry import apply_affine
+from lightning_pose.metrics import Judged, PoseMetric, judge
+from lightning_pose.skeletons import LSP14
+from lightning_pose.task import Task
+from tests.metrics.people import make_people, predict, take, two_processes, unlabelled
+
+TASK = Task(LSP14)
+COUNTED = [name for name in LSP14.names if name not in ("left_wrist", "head_top")]
+
+
+def joints(judged: Judged, normalizer: Tensor) -> dict[str, Tensor]:
+    """What PCK's `update` takes: joints in source pixels, and a size."""
+    return {
+        "preds": judged.keypoints,
+        "target": judged.batch.source_keypoints,
+        "labelled": judged.batch.source_labelled,
+        "normalizer": normalizer,
+    }
+
+
+def torso(judged: Judged) -> dict[str, Tensor]:
+    return joints(judged, judged.batch.torso_size)
+
+
+def head(judged: Judged) -> dict[str, Tensor]:
+    return joints(judged, judged.batch.head_size)
+
+
+def cropped(judged: Judged) -> dict[str, Tensor]:
+    """What RMSE's `update` takes: joints in input pixels."""
+    return {
+        "preds": judged.prediction.keypoints,
+        "target": apply_affine(judged.batch.crop, judged.batch.source_keypoints),
+        "labelled": judged.batch.source_labelled,
+        "scale": torch.ones(len(judged.batch)),
+    }
+
+
+def masks(judged: Judged) -> dict[str, Tensor]:
+    batch = judged.batch
+    return {"preds": judged.prediction.mask, "target": batch.mask, "valid": batch.valid}
+
+
+METRICS: dict[str, tuple[Callable[[], PoseMetric], Callable[[Judged], dict[str, Tensor]]]] = {
+    "pck": (metrics.PCK, torso),
+    "pck_micro_per_joint": (lambda: metrics.PCK(average="micro", per="joint"), torso),
+    "pckh": (metrics.PCKh, head),
+    "pckh_selected_per_pair": (lambda: metrics.PCKh(joints=COUNTED, per="pair"), head),
+    "rmse": (metrics.RMSE, cropped),
+    "rmse_selected_per_pair": (lambda: metrics.RMSE(joints=COUNTED, per="pair"), cropped),
+    "dice": (metrics.Dice, masks),
+    "dice_global": (lambda: metrics.Dice(average="global", threshold=0.3), masks),
+}
+"""How each metric is created, and which plain tensors its `update` takes."""
+
+names = pytest.mark.parametrize("name", list(METRICS))
+
+
+def make(name: str) -> PoseMetric:
+    metric = METRICS[name][0]()
+    metric.build(TASK)
+    return metric
+
+
+def record(batch: Any) -> Judged:
+    return judge(predict(batch), batch)
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    torch.testing.assert_close(first, second, rtol=1e-6, atol=0, equal_nan=True)
+
+
+def test_every_metric_has_a_row() -> None:
+    exported = [getattr(metrics, name) for name in metrics.__all__]
+    found = {m for m in exported if isinstance(m, type) and issubclass(m, PoseMetric)}
+    assert {type(make(name)) for name in METRICS} == found - {PoseMetric}
+
+
+@names
+def test_batches_change_nothing(name: str) -> None:
+    batch = make_people(13)
+    whole = make(name)
+    values = whole.judge(record(batch))
+    assert values.dtype == torch.float32
+    assert whole.figures()[""].isfinite()
+    for lengths in ([13], [1] * 13, [5, 1, 7]):
+        metric, found = make(name), []
+        for index in torch.arange(13).split(lengths):
+            found.append(metric.judge(record(take(batch, index))))
+            # Computing between batches changes nothing either, and no result is stale.
+            metric.figures()
+        equal(metric.figures(), whole.figures())
+        equal({"": torch.cat(found)}, {"": values})
+
+
+@names
+def test_a_persons_value_is_the_metric_on_that_person_alone(name: str) -> None:
+    batch = make_people(13)
+    values = make(name).judge(record(batch))
+    assert values.isnan().any()
+    assert values.isfinite().any()
+    for person, value in enumerate(values):
+        alone = make(name)
+        (again,) = alone.judge(record(take(batch, [person])))
+        equal({"": alone.compute(), "again": again}, {"": value, "again": value})
+
+
+@names
+def test_the_record_and_plain_tensors_give_the_same_figures(name: str) -> None:
+    judged = record(make_people(13))
+    first, second = make(name), make(name)
+    first.judge(judged)
+    second.update(**METRICS[name][1](judged))
+    torch.testing.assert_close(first.figures(), second.figures(), rtol=1e-5, atol=1e-5)
+
+
+@names
+def test_the_figure_without_a_name_is_what_compute_returns(name: str) -> None:
+    metric = make(name)
+    metric.judge(record(make_people()))
+    assert torch.equal(metric.figures()[""], metric.compute())
+    assert all(figure.dtype == torch.float32 for figure in metric.figures().values())
+
+
+@names
+def test_reset_forgets(name: str) -> None:
+    metric, fresh = make(name), make(name)
+    metric.judge(record(make_people(5, seed=3)))
+    metric.reset()
+    assert metric.compute().isnan()
+    for each in (metric, fresh):
+        each.judge(record(make_people()))
+    equal(metric.figures(), fresh.figures())
+
+
+@names
+def test_nobody_labelled_is_nan_without_a_warning(name: str) -> None:
+    # Warnings are errors in these tests.
+    metric = make(name)
+    assert all(figure.isnan() for figure in metric.figures().values())
+    assert metric.judge(record(unlabelled(make_people()))).isnan().all()
+    assert all(figure.isnan() for figure in metric.figures().values())
+
+
+@names
+def test_people_without_a_label_do_not_count(name: str) -> None:
+    batch = make_people()
+    metric, beside = make(name), make(name)
+    for each in (metric, beside):
+        each.judge(record(batch))
+    beside.judge(record(unlabelled(make_people(seed=5))))
+    equal(beside.figures(), metric.figures())
+
+
+@names
+def test_a_clone_has_states_of_its_own(name: str) -> None:
+    metric = make(name)
+    clone = metric.clone()
+    clone.judge(record(make_people()))
+    assert metric.compute().isnan()
+    assert clone.compute().isfinite()
+
+
+@names
+def test_every_argument_is_an_attribute_from_which_it_is_made_again(name: str) -> None:
+    for metric in (METRICS[name][0](), make(name)):
+        arguments = {
+            key: getattr(metric, key) for key in inspect.signature(type(metric)).parameters
+        }
+        again = type(metric)(**arguments)
+        again.build(TASK)
+        expected = make(name)
+        for each in (again, expected):
+            each.judge(record(make_people()))
+        equal(again.figures(), expected.figures())
+
+
+@names
+def test_two_processes_have_the_figures_of_one(name: str) -> None:
+    batch = make_people(13)
+    whole = make(name)
+    whole.judge(record(batch))
+    shares = [make(name), make(name)]
+    for share, index in zip(shares, torch.arange(13).split([4, 9]), strict=True):
+        share.judge(record(take(batch, index)))
+    alone = [share.figures() for share in shares]
+    two_processes(shares)
+    for share in shares:
+        equal(share.figures(), whole.figures())
+        equal({"": share.compute()}, {"": whole.compute()})
+    for share, figures in zip(shares, alone, strict=True):
+        share.distributed_available_fn = lambda: False
+        equal(share.figures(), figures)  # Gathered states are not kept.
+
+
+@names
+def test_states_keep_no_graph_and_stay_out_of_checkpoints(name: str) -> None:
+    batch = make_people()
+    prediction = predict(batch)
+    prediction.keypoints.requires_grad_()
+    prediction.mask.requires_grad_()
+    metric = make(name)
+    values = metric.judge(judge(prediction, batch))
+    assert not values.requires_grad
+    assert not any(state.requires_grad for state in metric.metric_state.values())
+    assert not metric.state_dict()
+
+
+@names
+def test_a_cast_of_the_module_keeps_the_sums_exact(name: str) -> None:
+    metric, plain = make(name), make(name)
+    torch.nn.ModuleDict({"metric": metric}).to(torch.bfloat16)
+    for each in (metric, plain):
+        each.judge(record(make_people()))
+    equal(metric.figures(), plain.figures())

@@ -1,0 +1,47 @@
+"""The record from which every metric of a head is computed: frames, labels and padding."""
+
+import math
+
+import pytest
+import torch
+
+from lightning_pose.geometry import apply_affine
+from lightning_pose.metrics import judge
+from lightning_pose.prediction import Prediction
+from tests.metrics.people import make_people, predict
+
+
+def test_errors_are_in_source_and_in_input_pixels():
+    batch = make_people()
+    batch.crop[:] = torch.tensor([[2.0, 0.0, 5.0], [0.0, 0.5, 7.0]])
+    wrong = batch.source_keypoints + torch.tensor([3.0, 4.0])
+    judged = judge(Prediction(apply_affine(batch.crop, wrong), torch.ones(12, 14)), batch)
+    torch.testing.assert_close(judged.keypoints, wrong, rtol=1e-5, atol=1e-4)
+    for errors, wanted in ((judged.errors, 5.0), (judged.input_errors, math.hypot(6, 2))):
+        assert errors.isnan().equal(batch.source_visibility == 0)
+        found = errors[batch.source_visibility > 0]
+        assert found.tolist() == pytest.approx([wanted] * len(found), rel=1e-4)
+
+
+def test_a_joint_that_the_crop_has_cut_off_still_counts():
+    batch = make_people()
+    cut_off = (batch.source_visibility > 0) & (batch.visibility == 0)
+    assert cut_off.any()
+    assert judge(predict(batch), batch).errors[cut_off].isfinite().all()
+
+
+def test_the_true_mask_is_unknown_in_the_padding():
+    batch = make_people()
+    judged = judge(predict(batch), batch)
+    assert (judged.mask[~batch.valid] == -1).all()
+    assert torch.equal(judged.mask[batch.valid], batch.mask[batch.valid])
+    assert (batch.mask[~batch.valid] >= 0).any(), "the batch itself stays as it was"
+
+
+def test_what_a_head_does_not_fill_is_not_judged():
+    batch = make_people()
+    whole = predict(batch)
+    joints = judge(Prediction(keypoints=whole.keypoints, scores=whole.scores), batch)
+    assert joints.mask is None
+    mask = judge(Prediction(mask=whole.mask), batch)
+    assert mask.keypoints is mask.errors is mask.input_errors is None

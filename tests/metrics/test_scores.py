@@ -1,0 +1,237 @@
+"""Each head gets the metrics for what it fills, and one metric is the main one."""
+
+import math
+
+import pytest
+import torch
+
+from lightning_pose.batch import Batch
+from lightning_pose.errors import ConfigError
+from lightning_pose.geometry import apply_affine
+from lightning_pose.metrics import PCK, Dice, PCKh, Scores, default_metrics
+from lightning_pose.prediction import Prediction
+from lightning_pose.skeletons import LSP14, Skeleton
+from lightning_pose.task import Task
+from tests.metrics.people import make_people, predict, take, unlabelled
+
+TASK = Task(LSP14)
+JOINTS, MASK = ("keypoints", "scores"), ("mask",)
+HEADS = {"joints": JOINTS, "mask": MASK, "sport": ("probabilities",)}
+LOSSES = {"": 5.0, "joints": 1.0, "mask": 2.0, "sport": 3.0}
+
+
+def make(heads=HEADS, metrics=None, main_head="joints", main_metric=None, skeleton=LSP14) -> Scores:
+    metrics = default_metrics(skeleton) if metrics is None else metrics
+    return Scores(heads, metrics, Task(skeleton), main_head, main_metric)
+
+
+def off_by(batch: Batch, pixels: float) -> Prediction:
+    """Keypoints that are `pixels` source pixels to the right of the truth."""
+    wrong = batch.source_keypoints + torch.tensor([pixels, 0.0])
+    keypoints = apply_affine(batch.crop, wrong)
+    return Prediction(keypoints, torch.ones(keypoints.shape[:2]))
+
+
+def figures(batch: Batch, prediction: Prediction, **settings) -> dict[str, float]:
+    scores = make(**settings)
+    scores.update({settings.get("main_head", "joints"): prediction}, batch)
+    return {name: value.item() for name, value in scores.compute(LOSSES).items()}
+
+
+def test_a_head_is_judged_by_the_metrics_of_what_it_fills() -> None:
+    batch = make_people()
+    whole = predict(batch)
+    predictions = {
+        "joints": Prediction(keypoints=whole.keypoints, scores=whole.scores),
+        "mask": Prediction(mask=whole.mask),
+        "sport": Prediction(probabilities=torch.ones(12, 1)),
+    }
+    scores = make()
+    found = scores.update(predictions, batch)
+    assert set(found) == {"judged", "values"}
+    assert {head: list(values) for head, values in found["values"].items()} == {
+        "joints": ["PCKh", "PCK", "RMSE"],
+        "mask": ["Dice"],
+        "sport": [],
+    }
+    assert found["judged"]["joints"].prediction is predictions["joints"]
+    assert found["judged"]["mask"].mask is not None
+    assert set(scores.compute(LOSSES)) == {
+        *("joints/PCKh", "joints/PCK", "joints/RMSE", "mask/Dice", "main"),
+    }
+
+
+def test_values_and_figures_are_those_of_the_metrics_themselves() -> None:
+    batch = make_people()
+    scores = make({"joints": JOINTS, "both": (*JOINTS, *MASK)})
+    predictions = {"joints": predict(batch, error=2.0), "both": predict(batch, error=9.0)}
+    found = scores.update(predictions, batch)
+    computed = scores.compute(LOSSES)
+    for head, judged in found["judged"].items():
+        for name, metric in default_metrics(LSP14).items():
+            if f"{head}/{name}" not in computed:
+                assert (head, name) == ("joints", "Dice")
+                continue
+            metric.build(TASK)
+            values = metric.judge(judged)
+            torch.testing.assert_close(found["values"][head][name], values, equal_nan=True)
+            assert torch.equal(computed[f"{head}/{name}"], metric.compute())
+    assert computed["joints/PCK"] > computed["both/PCK"]
+
+
+def test_figures_of_groups_follow_their_metric() -> None:
+    batch = make_people()
+    scores = make({"a": JOINTS}, {"PCK@0.5": PCK(threshold=0.5, per="pair")}, "a")
+    scores.update({"a": predict(batch)}, batch)
+    found = scores.compute(LOSSES)
+    assert {"a/PCK@0.5", "a/PCK@0.5/knee", "a/PCK@0.5/neck", "main"} < set(found)
+    assert found["main"] == found["a/PCK@0.5"]
+
+
+def test_each_metric_divides_by_its_own_size() -> None:
+    batch = make_people(2)
+    batch.head_size[:], batch.torso_size[:] = 20.0, 100.0
+    # PCKh@0.5 allows 10 pixels here, PCK@0.2 allows 20.
+    found = figures(batch, off_by(batch, 15.0))
+    assert (found["joints/PCKh"], found["joints/PCK"]) == (0.0, 1.0)
+    batch.head_size[:], batch.torso_size[:] = 100.0, 20.0
+    found = figures(batch, off_by(batch, 15.0))
+    assert (found["joints/PCKh"], found["joints/PCK"]) == (1.0, 0.0)
+
+
+def test_the_defaults_are_those_that_the_skeleton_has_a_size_for() -> None:
+    assert list(default_metrics(LSP14)) == ["PCKh", "PCK", "RMSE", "Dice"]
+    headless = Skeleton(LSP14.names, (), (), (), torso=LSP14.torso)
+    assert list(default_metrics(headless)) == ["PCK", "RMSE", "Dice"]
+    assert list(default_metrics(Skeleton(LSP14.names, (), (), ()))) == ["RMSE", "Dice"]
+    found = {name: getattr(m, "threshold", None) for name, m in default_metrics(LSP14).items()}
+    assert found == {"PCKh": 0.5, "PCK": 0.2, "RMSE": None, "Dice": 0.5}
+
+
+def test_main_is_higher_for_the_better_whatever_the_metric() -> None:
+    batch = make_people(2)
+    bare = Skeleton(LSP14.names, (), (), ())
+    for skeleton in (LSP14, bare):
+        near = figures(batch, off_by(batch, 1.0), skeleton=skeleton)["main"]
+        far = figures(batch, off_by(batch, 500.0), skeleton=skeleton)["main"]
+        assert near > far
+    assert figures(batch, off_by(batch, 1.0), skeleton=bare)["main"] < 0, "an RMSE, negated"
+
+
+def test_main_is_the_first_metric_that_has_a_value() -> None:
+    batch = make_people(4)
+    prediction = predict(batch)
+    found = figures(batch, prediction)
+    assert found["main"] == found["joints/PCKh"]
+    batch.head_size[:] = 0
+    found = figures(batch, prediction)
+    assert math.isnan(found["joints/PCKh"])
+    assert found["main"] == found["joints/PCK"]
+    batch.torso_size[:] = 0
+    found = figures(batch, prediction)
+    assert found["main"] == -found["joints/RMSE"]
+    scores = make()
+    scores.update({"joints": prediction}, unlabelled(batch))
+    assert math.isnan(scores.compute({"joints": torch.nan})["main"])
+    # A head that no metric judges is judged by its loss.
+    assert make(main_head="sport").compute(LOSSES)["main"] == -LOSSES["sport"]
+    assert math.isnan(make(main_head="sport").compute({})["main"])
+
+
+def test_main_may_be_any_metric_or_loss() -> None:
+    batch = make_people()
+    predictions = {"joints": predict(batch), "mask": Prediction(mask=predict(batch).mask)}
+
+    def main(main_metric: str) -> tuple[float, dict[str, torch.Tensor]]:
+        scores = make(main_metric=main_metric)
+        scores.update(predictions, batch)
+        found = scores.compute(LOSSES)
+        return found["main"].item(), found
+
+    for name, sign in (("PCK", 1), ("RMSE", -1), ("joints/RMSE", -1), ("mask/Dice", 1)):
+        value, found = main(name)
+        key = name if "/" in name else f"joints/{name}"
+        assert value == sign * found[key].item()
+    assert main("loss")[0] == -5.0
+    assert main("joints/loss")[0] == -1.0
+    assert main("sport/loss")[0] == -3.0
+    scores = make(main_metric="mask/loss")
+    assert scores.compute({**LOSSES, "mask": torch.tensor(math.nan)})["main"].isnan()
+
+
+def test_main_is_nan_where_the_chosen_metric_has_no_value() -> None:
+    batch = make_people(4)
+    batch.head_size[:] = 0
+    found = figures(batch, predict(batch), main_metric="PCKh")
+    assert math.isnan(found["main"])
+    assert not math.isnan(found["joints/PCK"])
+
+
+def test_unknown_names_get_one_sentence() -> None:
+    known = "PCKh, PCK, RMSE, joints/PCKh, joints/PCK, joints/RMSE, mask/Dice, loss, joints/loss"
+    for name in ("OKS", "Dice", "mask/PCK", "hand/loss", "joints/", ""):
+        with pytest.raises(ConfigError, match=f"main_metric to be one of {known}.* found '{name}'"):
+            make(main_metric=name)
+    with pytest.raises(ConfigError, match="main_head to be one of joints, mask, sport, found 'x'"):
+        make(main_head="x")
+    for name in ("a/b", "loss", "keypoints", "errors", ""):
+        with pytest.raises(ConfigError, match=f"found '{name}'; rename it under model.metrics"):
+            make(metrics={name: Dice()})
+
+
+def test_metrics_are_copied_and_stay_as_they_were_declared() -> None:
+    declared = {"PCKh": PCKh(), "Dice": Dice()}
+    batch = make_people()
+    declared["Dice"].update(preds=batch.mask == 1, target=batch.mask)
+    validation, test = (make({"a": MASK, "b": MASK}, declared, "a") for _ in range(2))
+    validation.update({"a": predict(batch)}, batch)
+    assert declared["PCKh"].num_joints is None
+    assert declared["Dice"].compute() == 1
+    found = validation.compute(LOSSES)
+    assert 0 < found["a/Dice"] < 1
+    assert found["b/Dice"].isnan()
+    assert test.compute(LOSSES)["a/Dice"].isnan()
+
+
+def test_reset_forgets_a_validation_that_was_aborted() -> None:
+    batch = make_people()
+    scores, fresh = make(), make()
+    scores.update({"joints": predict(take(batch, [0, 1]))}, take(batch, [0, 1]))
+    scores.reset()
+    for each in (scores, fresh):
+        each.update({"joints": predict(batch)}, batch)
+        # Computing alone forgets nothing.
+        each.compute(LOSSES)
+    found, wanted = scores.compute(LOSSES), fresh.compute(LOSSES)
+    torch.testing.assert_close(found, wanted, equal_nan=True)
+
+
+def test_pixels_of_padding_do_not_count() -> None:
+    batch = make_people(2)
+    probability = (batch.mask == 1).float()
+    probability[:, :, 10:] = 1 - probability[:, :, 10:]
+    batch.valid[:, :, 10:] = False
+    assert figures(batch, Prediction(mask=probability), main_head="mask")["main"] == 1
+
+
+def test_a_prediction_that_is_not_finite_scores_badly_and_stops_nothing() -> None:
+    batch = make_people(2)
+    batch.source_visibility[:] = 2
+    batch.head_size[:] = 20.0
+    prediction = off_by(batch, 0.0)
+    assert prediction.keypoints is not None
+    prediction.keypoints[0, 0, 0] = torch.nan
+    found = figures(batch, prediction.finite())
+    assert found["joints/PCKh"] == pytest.approx(1 - 0.5 / 14)
+    assert found["joints/RMSE"] > 1e4
+    # Even if somebody forgets `finite`, a joint that is NaN counts as missed and is not left out.
+    assert figures(batch, prediction)["joints/PCKh"] == pytest.approx(1 - 0.5 / 14)
+    nowhere = Prediction(mask=torch.full_like(batch.mask, 0).float() / 0).finite()
+    assert figures(batch, nowhere, main_head="mask")["main"] == 0
+
+
+def test_nothing_of_it_is_in_a_checkpoint() -> None:
+    batch = make_people()
+    scores = make()
+    scores.update({"joints": predict(batch)}, batch)
+    assert not scores.state_dict()
