@@ -1,6 +1,6 @@
-"""How the losses of several heads become one."""
+"""How the losses of several heads are combined."""
 
-from lightning_pose.weightings.base import Weighting
+from lightning_pose.weightings.base import TrainingStep, Weighting
 from lightning_pose.weightings.fixed import FixedWeighting
 
-__all__ = ["FixedWeighting", "Weighting"]
+__all__ = ["FixedWeighting", "TrainingStep", "Weighting"]

@@ -1,45 +1,133 @@
-"""The weighting contract: how the losses of several heads become one."""
+"""The weighting contract: how the losses of several heads are combined."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lightning_pose.batch import Features
+from lightning_pose.features import Features
 
-__all__ = ["Weighting"]
+__all__ = ["TrainingStep", "Weighting"]
+
+
+@dataclass
+class TrainingStep:
+    """What a weighting sees of one training step, before the losses are summed.
+
+    Attributes:
+        losses: The unweighted losses by head name, with their graph, divided by the labels of all
+            processes; 0 for a head without a label in this process.
+        features: Each head's own view of the feature maps: the gradient of a head's loss at its
+            view comes from this head alone, and nothing is counted twice if one map depends on
+            another.
+        step: Optimiser steps made so far.
+        epoch: Epochs finished so far.
+        mean: Computes the mean of a tensor over all processes, the same in each of them. Gradients
+            from `torch.autograd.grad` are those of this process alone.
+        scale: The factor to multiply losses by before computing their gradients, so that these do
+            not vanish in half precision; 1 in other precisions.
+        processes: Number of processes.
+    """
+
+    losses: Mapping[str, Float[Tensor, ""]]
+    features: Mapping[str, Features]
+    step: int
+    epoch: int
+    mean: Callable[[Tensor], Tensor]
+    scale: float = 1.0
+    processes: int = 1
+
+    def gradients(self) -> dict[str, list[Tensor]]:
+        """The gradient of each head's loss at its own view of the features, in this process.
+
+        The pass runs only through the heads and keeps the graph for the backward pass that follows.
+
+        Returns:
+            By head name, one gradient in single precision per feature map, in the order of
+            `Features.maps`; 0 for a map that the head does not read.
+        """
+        views = [value for features in self.features.values() for value in features.maps]
+        total = torch.stack(list(self.losses.values())).sum() * self.scale
+        # One pass for all heads, since no loss depends on the view of another head.
+        found = torch.autograd.grad(total, views, retain_graph=True, allow_unused=True)
+        full = [
+            torch.zeros_like(view, dtype=torch.float32) if one is None else one.float() / self.scale
+            for view, one in zip(views, found, strict=True)
+        ]
+        each = len(full) // len(self.features)
+        return {name: full[n * each : (n + 1) * each] for n, name in enumerate(self.features)}
+
+    def gramian(self) -> Float[Tensor, "n n"]:
+        """Inner products of the heads' gradients at the features, over the people of all processes.
+
+        Returns:
+            A matrix with the squared gradient norms on the diagonal, in the order of the losses,
+            from which gradient-based weightings compute their weights. Two heads that read
+            different maps count as orthogonal.
+        """
+        found = self.gradients()
+        rows = [torch.cat([one.flatten() for one in found[name]]) for name in self.losses]
+        matrix = torch.stack(rows)
+        with torch.autocast(matrix.device.type, enabled=False):
+            products = matrix @ matrix.T
+        # Each process divides its sums by the mean weight, not by the total.
+        return self.mean(products) / self.processes
 
 
 class Weighting(nn.Module, ABC):
-    """Turns the losses of the heads into the one that is minimised.
+    """Combines the losses of the heads into the one that is minimised.
 
-    A subclass keeps each constructor argument as an attribute of the same name, since a checkpoint
-    reads them back from there.
+    In each training step the module calls `observe`, which may change the weights, and then the
+    weighting itself. Weights that are learnt by gradient descent are parameters, which the
+    optimiser gets without weight decay; other state is kept in buffers. A subclass stores each
+    constructor argument as an attribute of the same name, because checkpoints read the arguments
+    from there.
+
+    Attributes:
+        own_backward: Whether it overrides `backward`. Such a weighting is refused with more than
+            one process, accumulated batches or scaled losses, because its gradients would then be
+            wrong.
     """
+
+    own_backward: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, head_names: Sequence[str]) -> None:
-        """Learn which heads there are, and check the settings against them."""
+        """Set the names of the heads, and check the settings against them."""
 
     @abstractmethod
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
-        """Combine the unweighted losses, by head name, into one."""
+        """Combine unweighted losses by head name into one, with the current weights.
 
-    def backward(
-        self,
-        total: Float[Tensor, ""],
-        losses: Mapping[str, Float[Tensor, ""]],
-        features: Features,
-        shared_parameters: Iterable[nn.Parameter],
-    ) -> None:
-        """Fill the gradients: the seam for methods that work on the gradients of single heads.
+        It must not change state, because validation calls it too.
+        """
+
+    @abstractmethod
+    def head_weights(self) -> Mapping[str, float | Float[Tensor, ""]]:
+        """The current weight of each head, as logged; 0 leaves a head out."""
+
+    def observe(self, step: TrainingStep) -> None:
+        """Look at a training step, and set the weights for it.
+
+        Each process sees only its own people: anything that the weights depend on must go through
+        `step.mean`.
 
         Args:
-            total: What `forward` returned, divided by the batches whose gradients are accumulated,
-                and scaled where the precision plugin scales losses.
-            losses: The unweighted losses by head name, with their graph, not divided nor scaled.
-            features: The feature maps that all heads read.
-            shared_parameters: The parameters of the backbone.
+            step: The losses and features of the step.
+        """
+
+    def backward(
+        self, total: Float[Tensor, ""], step: TrainingStep, shared: Iterable[nn.Parameter]
+    ) -> None:
+        """Compute the gradients; called only if `own_backward` is set.
+
+        Args:
+            total: What `forward` returned.
+            step: What `observe` was given.
+            shared: The parameters of the backbone.
         """
         total.backward()

@@ -1,4 +1,4 @@
-"""A weighted sum with weights that stay as they are."""
+"""A weighted sum with constant weights."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 from lightning_pose.weightings.base import Weighting
 
 __all__ = ["FixedWeighting"]
@@ -16,14 +16,14 @@ __all__ = ["FixedWeighting"]
 class FixedWeighting(Weighting):
     """The weighted sum of the losses.
 
-    A head of weight 0 is left out of the sum, so that not even a NaN of it can do harm.
+    A head with weight 0 is left out of the sum, so that not even its NaN does any harm.
 
     Args:
         weights: Weight by head name, 0 or more; a head that is not named has weight 1.
 
     Raises:
-        InputError: A weight is negative or not finite, or names a head that the model has not; or
-            no head has a weight above 0.
+        ConfigError: A weight is negative or not finite, or names a head that the model lacks;
+            or no head has a weight above 0.
 
     Example:
         >>> weighting = FixedWeighting({"mask": 0.5})
@@ -37,7 +37,7 @@ class FixedWeighting(Weighting):
         self.weights = dict(weights or {})
         for name, weight in self.weights.items():
             if not 0 <= weight < float("inf"):
-                raise InputError(
+                raise ConfigError(
                     f"Expected a weight of 0 or more for head {name!r}, found {weight}; "
                     "correct model.weighting."
                 )
@@ -46,18 +46,23 @@ class FixedWeighting(Weighting):
     def build(self, head_names: Sequence[str]) -> None:
         unknown = sorted(set(self.weights) - set(head_names))
         if unknown:
-            raise InputError(
+            raise ConfigError(
                 f"Expected weights for the heads {sorted(head_names)}, found some for {unknown}; "
                 "correct model.weighting.weights, or add those heads."
             )
         if not any(self.weights.get(name, 1.0) > 0 for name in head_names):
-            raise InputError(
+            raise ConfigError(
                 f"Expected a weight above 0 for at least one of the heads {sorted(head_names)}, "
                 "found only zeros; with nothing to learn there is no training."
             )
+        self._head_names = list(head_names)
 
     @override
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
-        weights = {name: self.weights.get(name, 1.0) for name in losses}
+        weights = self.head_weights()
         terms = [weights[name] * loss for name, loss in losses.items() if weights[name] > 0]
         return torch.stack(terms).sum()
+
+    @override
+    def head_weights(self) -> dict[str, float]:
+        return {name: self.weights.get(name, 1.0) for name in self._head_names}

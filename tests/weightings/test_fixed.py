@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_pose.batch import Features
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 from lightning_pose.weightings import FixedWeighting
 
 
@@ -45,16 +44,12 @@ def test_a_weight_of_zero_kills_the_gradient_and_even_a_nan(value):
 
 
 def test_nothing_to_learn_is_refused():
-    with pytest.raises(InputError, match=r"above 0 for at least one of the heads .*only zeros"):
+    with pytest.raises(ConfigError, match=r"above 0 for at least one of the heads .*only zeros"):
         build({"mask": 0.0, "joints": 0.0})
 
 
-def test_the_total_is_what_is_differentiated():
-    losses = make_losses(mask=4.0, joints=3.0)
-    weighting = build({"mask": 0.5})
-    maps = torch.zeros(1, 1, 1, 1)
-    weighting.backward(weighting(losses), losses, Features(maps, maps), [])
-    assert losses["mask"].grad == 0.5
+def test_every_head_has_a_weight():
+    assert build({"mask": 0.5}).head_weights() == {"mask": 0.5, "joints": 1.0}
 
 
 def test_the_weights_are_kept_as_they_were_given():
@@ -67,10 +62,10 @@ def test_the_weights_are_kept_as_they_were_given():
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
 def test_a_bad_weight_is_refused_by_the_name_of_its_head(weight):
-    with pytest.raises(InputError, match="for head 'mask'"):
+    with pytest.raises(ConfigError, match="for head 'mask'"):
         FixedWeighting({"mask": weight})
 
 
 def test_a_head_that_does_not_exist_is_named_beside_those_that_do():
-    with pytest.raises(InputError, match=r"\['joints', 'mask'\], found some for \['maks'\]"):
+    with pytest.raises(ConfigError, match=r"\['joints', 'mask'\], found some for \['maks'\]"):
         build({"maks": 1.0})

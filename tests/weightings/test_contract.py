@@ -1,0 +1,149 @@
+"""The contract of every weighting; a new one adds one row here."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from lightning_pose import parts, weightings
+from lightning_pose.backbones import UNet
+from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.losses.terms import over_processes
+from lightning_pose.module import PoseModule
+from lightning_pose.skeletons import LSP14
+from lightning_pose.weightings import TrainingStep, Weighting
+from tests.batches import make_batch
+from tests.toy_parts import GramianWeighting, UncertaintyWeighting
+
+WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
+    "fixed": weightings.FixedWeighting,
+    "fixed_unequal": lambda: weightings.FixedWeighting({"mask": 0.25, "heatmap": 3.0}),
+    # Future kinds: gradients of single heads, and learnt weights.
+    "gramian": GramianWeighting,
+    "learnt": UncertaintyWeighting,
+}
+
+every_weighting = pytest.mark.parametrize("name", list(WEIGHTINGS))
+
+
+def build(name: str) -> PoseModule:
+    torch.manual_seed(0)
+    heads = {"mask": MaskHead(), "heatmap": HeatmapHead(), "coordinates": RegressionHead()}
+    # Without batch norm and dropout, so that a process's features are those of the whole batch.
+    backbone = UNet(width=4, dropout=0.0, batch_norm=False)
+    return PoseModule(backbone, heads, LSP14, InputSpec((64, 64)), weighting=WEIGHTINGS[name]())
+
+
+def step_of(module: PoseModule, batch, number: int = 0) -> TrainingStep:
+    features = module.network.features(batch.image)
+    views = {name: features.view() for name in module.heads}
+    outputs = {name: head(views[name]) for name, head in module.heads.items()}
+    losses, _ = over_processes(module.network.losses(outputs, batch), lambda table: table)
+    return TrainingStep(losses, views, number, 0, lambda value: value)
+
+
+@every_weighting
+def test_the_total_has_a_gradient_for_every_head_and_the_backbone(name: str) -> None:
+    module = build(name)
+    step = step_of(module, make_batch(2))
+    module.weighting.observe(step)
+    total = module.weighting(step.losses)
+    total.backward()
+    assert total.shape == ()
+    assert total.isfinite()
+    assert all(parameter.grad.isfinite().all() for parameter in module.network.parameters())
+    for head in module.heads.values():
+        assert any(parameter.grad.any() for parameter in head.parameters())
+    assert any(parameter.grad.any() for parameter in module.network.backbone.parameters())
+
+
+@every_weighting
+def test_combining_losses_changes_no_state(name: str) -> None:
+    module = build(name)
+    step = step_of(module, make_batch(2))
+    module.weighting.observe(step)
+    before = {key: value.clone() for key, value in module.weighting.state_dict().items()}
+    first = module.weighting(step.losses)
+    assert torch.equal(module.weighting(step.losses), first)
+    for key, value in module.weighting.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+@every_weighting
+def test_every_head_has_a_weight_of_0_or_more(name: str) -> None:
+    module = build(name)
+    module.weighting.observe(step_of(module, make_batch(2)))
+    weights = module.weighting.head_weights()
+    assert set(weights) == set(module.heads)
+    assert all(0 <= float(weight) < float("inf") for weight in weights.values())
+
+
+@every_weighting
+def test_the_order_of_the_heads_does_not_matter(name: str) -> None:
+    module = build(name)
+    step = step_of(module, make_batch(2))
+    module.weighting.observe(step)
+    backwards = dict(reversed(step.losses.items()))
+    torch.testing.assert_close(module.weighting(backwards), module.weighting(step.losses))
+
+
+@every_weighting
+def test_processes_get_the_weights_of_one_process_that_has_everybody(name: str) -> None:
+    batch = make_batch(4)
+    batch.mask[2:] = -1  # Masks in one process only.
+    whole = build(name)
+    whole.weighting.observe(step_of(whole, batch))
+    expected = {head: float(weight) for head, weight in whole.weighting.head_weights().items()}
+
+    shares = [batch._select(places, (64, 64)) for places in ([0, 1], [2, 3])]
+    modules = [build(name) for _ in shares]
+    tables = []
+    for module, share in zip(modules, shares, strict=True):
+        terms = module.network.losses(module(share.image), share)
+        over_processes(terms, lambda table: tables.append(table) or table)
+    mean_table = torch.stack(tables).mean(dim=0)
+    steps = []
+    for module, share in zip(modules, shares, strict=True):
+        step = step_of(module, share)
+        terms = module.network.losses(
+            {n: head(step.features[n]) for n, head in module.heads.items()}, share
+        )
+        losses, _ = over_processes(terms, lambda _: mean_table)
+        steps.append(replace(step, losses=losses, processes=2))
+    # Whatever each process asks the mean of is averaged over both, call by call.
+    asked: list[list[torch.Tensor]] = [[], []]
+    for module, step, calls in zip(modules, steps, asked, strict=True):
+        record = replace(step, mean=lambda value, calls=calls: calls.append(value) or value)
+        module.weighting.observe(record)
+    for module, step in zip([build(name) for _ in shares], steps, strict=True):
+        means = iter([torch.stack(pair).mean(dim=0) for pair in zip(*asked, strict=True)])
+        module.weighting.observe(replace(step, mean=lambda _, means=means: next(means)))
+        found = {head: float(weight) for head, weight in module.weighting.head_weights().items()}
+        assert found == pytest.approx(expected, rel=0.02, abs=1e-3)
+
+
+@every_weighting
+def test_a_head_without_a_label_does_no_harm(name: str) -> None:
+    module = build(name)
+    batch = make_batch(2)
+    batch.mask[:] = -1
+    for number in range(2):
+        step = step_of(module, batch, number)
+        module.weighting.observe(step)
+        total = module.weighting(step.losses)
+        total.backward()
+        assert total.isfinite()
+    assert all(float(weight) < float("inf") for weight in module.weighting.head_weights().values())
+
+
+@every_weighting
+def test_it_comes_back_from_its_description_and_its_state(name: str) -> None:
+    module = build(name)
+    step = step_of(module, make_batch(2))
+    module.weighting.observe(step)
+    again = parts.rebuild(parts.describe(module.weighting), Weighting)
+    again.build(list(module.heads))
+    again.load_state_dict(module.weighting.state_dict())
+    torch.testing.assert_close(again(step.losses), module.weighting(step.losses))
