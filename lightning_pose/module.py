@@ -1,63 +1,76 @@
 """PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_pose import checkpoint as checkpoints
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.batch import Batch, Features, Prediction
-from lightning_pose.errors import InputError
+from lightning_pose.batch import Batch
+from lightning_pose.errors import DataError
+from lightning_pose.evaluation import Evaluation
 from lightning_pose.heads.base import Head
+from lightning_pose.heads.names import check_names, choose_main_head
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.metrics.base import PoseMetric
+from lightning_pose.metrics.scores import Judgement, default_metrics
+from lightning_pose.model_spec import ModelSpec
+from lightning_pose.network import PoseNetwork
+from lightning_pose.prediction import Output, Prediction
 from lightning_pose.schedules import Interval, MakeOptimizer, MakeScheduler, configure
-from lightning_pose.scores import Scores, choose_main_head
+from lightning_pose.setup_checks import check_backward, check_data, check_precision
 from lightning_pose.skeletons import Skeleton
-from lightning_pose.weightings import FixedWeighting, Weighting
+from lightning_pose.task import Task
+from lightning_pose.training_losses import TrainingLosses, loss_scale, refuse_infinite
+from lightning_pose.weightings import FixedWeighting, TrainingStep, Weighting
 
 __all__ = ["PoseModule"]
 
 
 class PoseModule(pl.LightningModule):
-    """One network that answers several questions about a picture of a person.
-
-    The parts are checked against each other here, once: the backbone is run to find the shapes of
-    its features, and the heads are built on them.
+    """One network that answers several questions about an image of a person.
 
     Args:
-        backbone: Turns pictures into feature maps.
-        heads: One head for each question, by a name that losses, metrics and weights go by.
-        skeleton: The joints, as plain data from `Skeleton.to_dict()`; the command line takes it
-            from the data module.
-        input_size: Height and width of the network's input in pixels.
-        main_head: The head whose first metric is `val/main`, which checkpoints and early stopping
-            watch; by default the first head that predicts keypoints, else the first.
-        weighting: How the heads' losses become one; by default their sum.
-        optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes the learning-rate scheduler from the optimiser, if there is to be one.
+        backbone: Turns images into feature maps.
+        heads: One head per question, by the name that losses, metrics and weights use.
+        skeleton: The joints; the command line takes this and the next two from the data module.
+        input_spec: How an image becomes the network's input.
+        labels: Image-level labels by name, with the names of their classes.
+        main_head: The head whose keypoints are used and whose first metric is `val/main`; by
+            default the first head that predicts keypoints, or else the first head.
+        main_metric: What checkpoints and early stopping watch as `val/main`, instead of the main
+            head's first metric: "PCKh" of the main head, "mask/Dice", "loss" or "mask/loss".
+        weighting: How the heads' losses are combined; by default their sum.
+        metrics: The metrics by name; each head gets those that apply to what it predicts. By
+            default PCKh@0.5, PCK@0.2, RMSE and Dice.
+        optimizer: Creates the optimiser from the parameters.
+        lr_scheduler: Creates the learning-rate scheduler from the optimiser; by default there is
+            none.
         lr_interval: Whether that scheduler steps after every epoch or every optimiser step;
-            ReduceLROnPlateau does after every epoch with a validation, whatever is said here.
-        mean: Per-channel mean that pictures are normalised by, on a scale of 0 to 1; by default
-            what the backbone's weights expect.
-        std: The standard deviation that belongs to it.
-        enlarge: How much larger than a person's box the crops are that the model is trained on, so
-            that `predict_people` cuts them in the same way; the command line takes it from the data
-            module.
+            ReduceLROnPlateau steps after every epoch with a validation in either case.
+        mean: Per-channel mean for normalising images, on a scale of 0 to 1; by default the one that
+            the backbone's weights expect.
+        std: Per-channel standard deviation for normalising images, on the same scale; by default
+            the one that the backbone's weights expect.
+
+    Attributes:
+        flip_test: Whether validation and test average each prediction with that of the mirrored
+            image.
 
     Raises:
-        InputError: The parts do not fit each other.
+        ConfigError: The parts do not fit together.
 
     Example:
         >>> from lightning_pose.backbones import UNet
         >>> from lightning_pose.heads import HeatmapHead, MaskHead
         >>> from lightning_pose.skeletons import LSP14
         >>> heads = {"mask": MaskHead(), "heatmap": HeatmapHead()}
-        >>> model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), input_size=(64, 48)).eval()
+        >>> model = PoseModule(UNet(width=4), heads, LSP14, InputSpec(size=(64, 48)))
         >>> predictions = model.predict(torch.zeros(2, 3, 64, 48, dtype=torch.uint8))
         >>> predictions["mask"].mask.shape, predictions["heatmap"].keypoints.shape
         (torch.Size([2, 64, 48]), torch.Size([2, 14, 2]))
@@ -67,256 +80,196 @@ class PoseModule(pl.LightningModule):
         self,
         backbone: Backbone,
         heads: dict[str, Head],
-        skeleton: dict[str, Any],
-        input_size: Sequence[int],
+        skeleton: Skeleton,
+        input_spec: InputSpec,
+        labels: dict[str, list[str]] | None = None,
         main_head: str | None = None,
+        main_metric: str | None = None,
         weighting: Weighting | None = None,
+        metrics: dict[str, PoseMetric] | None = None,
         optimizer: MakeOptimizer = torch.optim.Adam,
         lr_scheduler: MakeScheduler | None = None,
         lr_interval: Interval = "epoch",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        enlarge: float = 1.25,
     ) -> None:
         super().__init__()
-        self.skeleton = Skeleton.from_dict(skeleton)
-        self.input_size = _input_size(input_size)
+        check_names(heads)
+        self.skeleton = skeleton
+        self.input_spec = input_spec
+        self.labels = {name: list(classes) for name, classes in (labels or {}).items()}
         self.main_head = choose_main_head(heads, main_head)
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
+        self.main_metric = main_metric
         self.weighting = FixedWeighting() if weighting is None else weighting
+        self.weighting.build(list(heads))
+        self.metrics = default_metrics(skeleton) if metrics is None else metrics
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
-        self.enlarge = float(enlarge)
-        if not 0 < self.enlarge < math.inf:
-            raise InputError(f"Expected enlarge above 0, found {enlarge}; 1.25 is usual.")
         self.mean = tuple(float(v) for v in (backbone.mean if mean is None else mean))
         self.std = tuple(float(v) for v in (backbone.std if std is None else std))
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise InputError(
-                "Expected mean and std with one number for each of three channels, and std above "
-                f"0, found {list(self.mean)} and {list(self.std)}; correct them."
-            )
-        # In the state dict they would be a second truth beside the spec's mean and std.
-        self._mean: Tensor
-        self._std: Tensor
-        for name, values in (("_mean", self.mean), ("_std", self.std)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
-
-        features = backbone.measure(self.input_size)
-        for head in heads.values():
-            head.build(features, self.skeleton, self.input_size)
-        self.weighting.build(list(heads))
-        self.val_scores = Scores(heads, self.skeleton, self.main_head)
-        self.test_scores = Scores(heads, self.skeleton, self.main_head)
-        self._step: tuple[Features, dict[str, Tensor]] | None = None
-        # Convolutions on a CPU, and on a GPU in half precision, are fastest in this layout.
-        self.to(memory_format=torch.channels_last)
-
-    def setup(self, stage: str) -> None:
-        """Refuse a precision in which the weights have another type, and crops of another size."""
-        if str(self.trainer.precision).endswith("-true") and self.trainer.precision != "32-true":
-            raise InputError(
-                "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
-                f"{self.trainer.precision}; points and pictures are in single precision."
-            )
-        # A loader without a data module crops as it likes, and a checkpoint cannot know.
-        theirs = getattr(getattr(self.trainer, "datamodule", None), "enlarge", self.enlarge)
-        if stage == "fit" and theirs != self.enlarge:
-            raise InputError(
-                f"Expected a model and a data module with the same enlarge, found {self.enlarge} "
-                f"and {theirs}; predictions are cropped as the checkpoint says."
-            )
+        task = Task(skeleton, input_spec, self.labels)
+        self.network = PoseNetwork(backbone, heads, task, self.mean, self.std)
+        fills = {name: head.fills for name, head in heads.items()}
+        self.evaluations = nn.ModuleDict(
+            {
+                stage: Evaluation(fills, self.metrics, task, self.main_head, main_metric)
+                for stage in ("val", "test")
+            }
+        )
+        self.flip_test = False
+        self._losses = TrainingLosses(heads)
+        self._step: TrainingStep | None = None
 
     @property
-    def _heads(self) -> dict[str, Head]:
-        return {name: cast("Head", head) for name, head in self.heads.items()}
+    def untrained(self) -> tuple[str, ...]:
+        """The heads that saw no label in training, empty before any training."""
+        return self._losses.untrained
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Compute every head's raw output.
+    def assume_trained(self, names: Iterable[str]) -> None:
+        """Take heads as trained: their weights are from a training that had their labels."""
+        self._losses.taught = (self._losses.taught or set()) | set(names)
 
-        Args:
-            image: (B, 3, H, W) RGB pictures, uint8 from 0 to 255 or floating point from 0 to 1.
+    @property
+    def heads(self) -> dict[str, Head]:
+        """The heads by name."""
+        return self.network.named_heads
 
-        Returns:
-            Raw output by head name.
-        """
-        return self._outputs(self._features(image))
+    def setup(self, stage: str) -> None:
+        """Refuse a trainer or a data module that does not fit, see `setup_checks`."""
+        check_precision(self.trainer)
+        check_data(self.spec(), getattr(self.trainer, "datamodule", None))
 
-    def _features(self, image: Tensor) -> Features:
-        picture = image.float() / 255 if image.dtype == torch.uint8 else image
-        features: Features = self.backbone((picture - self._mean) / self._std)
-        return features
+    def forward(self, image: Tensor) -> dict[str, Output]:
+        """Compute every head's raw output, see `PoseNetwork.forward`."""
+        outputs: dict[str, Output] = self.network(image)
+        return outputs
 
-    def _outputs(self, features: Features) -> dict[str, Tensor]:
-        return {name: head(features) for name, head in self._heads.items()}
-
-    @torch.no_grad()
-    def predict(self, image: Tensor) -> dict[str, Prediction]:
-        """Read every head's answer for a batch of pictures; the model must be in evaluation mode.
-
-        Args:
-            image: Pictures as for `forward`.
-
-        Returns:
-            Prediction by head name, in pixels of the pictures that were given.
-        """
-        return self._decode(self(image), (image.shape[2], image.shape[3]))
-
-    def _decode(
-        self, outputs: Mapping[str, Tensor], size: tuple[int, int]
-    ) -> dict[str, Prediction]:
-        return {name: head.decode(outputs[name], size) for name, head in self._heads.items()}
-
-    def losses(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Float[Tensor, ""]]:
-        """Compute every head's unweighted loss.
+    def predict(self, image: Tensor, flip: bool = False) -> dict[str, Prediction]:
+        """Predict in evaluation mode, whatever mode the model is in.
 
         Args:
-            outputs: Raw output by head name, from `forward`.
-            batch: The persons that went in.
+            image: Images as for `forward`, of the size that the model was trained on.
+            flip: Average each output with that for the mirrored image.
 
         Returns:
-            Loss by head name.
+            Prediction by head name, in pixels of the given images; untrained heads are left out.
+
+        Raises:
+            ConfigError: With `flip`, the width is not a multiple of every stride.
         """
-        return {
-            name: head.loss(outputs[name], head.encode(batch, outputs[name].shape))
-            for name, head in self._heads.items()
-        }
+        predictions = self.network.predict(image, flip)
+        return {name: one for name, one in predictions.items() if name not in self.untrained}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the weighted loss of one batch, and log it with the heads' own."""
-        features = self._features(batch.image)
-        outputs = self._outputs(features)
-        losses = self.losses(outputs, batch)
-        total: Tensor = self.weighting(losses)
+        """Compute the weighted loss of one batch, and log it with the loss of each head."""
+        # Images of one size are never padded; reading the mask itself would wait for the device.
+        padded = batch.valid if self.input_spec.size is None else None
+        features = self.network.features(batch.image, padded)
+        views = {name: features.view() for name in self.heads}
+        outputs = {name: head(views[name]) for name, head in self.heads.items()}
+        terms = self.network.losses(outputs, batch)
+        total, step, numbers = self._losses.combine(terms, views, self.weighting, self)
+        self._step = step if self.weighting.own_backward else None
+        for name, value in numbers.items():
+            key = f"train/loss/{name}".rstrip("/")
+            self.log(key, value, prog_bar=True, batch_size=len(batch))
         if self._trainer is None or self.trainer.world_size > 1:
-            total = total + self._zero(features)
-        if not torch.isfinite(total):
-            raise InputError(_not_finite(losses, self.global_step))
-        self._step = (features, losses)
-        self._log_losses("train", losses, total, len(batch))
+            total = total + self.network.zero(features)
         return total
 
-    def _zero(self, features: Features) -> Tensor:
-        """A zero that gives every parameter a gradient, without which DDP would wait for ever.
-
-        In one process it would only cost time: a gradient as large as the map.
-
-        A head that the weighting leaves out gets it through its parameters, not its output, so that
-        a NaN in it stays there; a decoder that only such heads read, through its map.
-        """
-        maps = [features.dense, features.deep, *features.aux]
-        reached = [value.flatten()[:1] for value in (*maps, *self.heads.parameters())]
-        return (torch.cat([value.float() for value in reached]) * 0).nan_to_num(0).sum()
-
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Hand the backward pass to the weighting, with the losses and features of this step."""
-        assert self._step is not None, "backward comes after training_step"
-        features, losses = self._step
-        self._step = None
-        self.weighting.backward(loss, losses, features, self.backbone.parameters())
+        """Run the backward pass, which a weighting may implement itself."""
+        step, self._step = self._step, None
+        if step is None:
+            loss.backward(*args, **kwargs)
+        else:
+            check_backward(self.trainer, self.weighting, loss_scale(self.trainer) != 1)
+            self.weighting.backward(loss, step, self.network.backbone.parameters())
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Score one batch; the predictions go to the callbacks."""
-        return self._evaluate(batch, "val", self.val_scores)
+    def on_validation_start(self) -> None:
+        """Reset what an aborted validation has left behind."""
+        if self._fitting:
+            self._losses.announce()
+        self._evaluation("val").reset()
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Score one batch of the test people."""
-        return self._evaluate(batch, "test", self.test_scores)
+    def on_test_start(self) -> None:
+        """Reset what an aborted test has left behind."""
+        self._evaluation("test").reset()
 
-    def _evaluate(self, batch: Batch, stage: str, scores: Scores) -> dict[str, Any]:
-        outputs = self(batch.image)
-        losses = self.losses(outputs, batch)
-        total = self.weighting(losses)
-        if not torch.isfinite(total):
-            # Before a checkpoint of these weights replaces a good one.
-            raise InputError(_not_finite(losses, self.global_step))
-        self._log_losses(stage, losses, total, len(batch))
-        size = (batch.image.shape[2], batch.image.shape[3])
-        # A head that diverged scores badly; what it has no weight in must not stop the others.
-        predictions = {n: p.finite() for n, p in self._decode(outputs, size).items()}
-        scores.update(predictions, batch)
-        return {"predictions": predictions}
+    def validation_step(self, batch: Batch, batch_idx: int) -> Judgement:
+        """Score one batch; callbacks get each head's record and its metrics per person."""
+        return self._evaluation("val").step(self.network, batch, self.flip_test, self.untrained)
 
-    def _log_losses(
-        self, stage: str, losses: Mapping[str, Tensor], total: Tensor, people: int
-    ) -> None:
-        evaluating = stage != "train"
-        for name, loss in losses.items():
-            key = f"{stage}/loss/{name}"
-            # What a person watches while it trains; the validation's losses come in one sum.
-            bar = not evaluating
-            self.log(key, loss.detach(), prog_bar=bar, batch_size=people, sync_dist=evaluating)
-        key = f"{stage}/loss"
-        self.log(key, total.detach(), prog_bar=True, batch_size=people, sync_dist=evaluating)
+    def test_step(self, batch: Batch, batch_idx: int) -> Judgement:
+        """Score one batch of the test split."""
+        return self._evaluation("test").step(self.network, batch, self.flip_test, self.untrained)
 
     def on_validation_epoch_end(self) -> None:
-        """Log each head's metrics and `val/main`, higher being better."""
-        self._log_scores("val", self.val_scores)
+        """Log each head's loss and metrics, and `val/main`, where higher is better.
+
+        Raises:
+            DivergedError: The total loss is not finite; no checkpoint is replaced.
+            DataError: In `fit`, no person has a label that the main metric needs.
+        """
+        self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        """Log each head's metrics over the test people."""
-        self._log_scores("test", self.test_scores)
+        """Log each head's loss and metrics over the test split."""
+        self._log_evaluation("test")
 
-    def _log_scores(self, stage: str, scores: Scores) -> None:
-        figures = scores.compute()
-        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
-        if fitting and not self.trainer.sanity_checking and figures["main"].isnan():
-            # Without a figure no checkpoint is better than another.
-            raise InputError(
-                f"Expected people in the validation whom {self.main_head} can be judged by, found "
-                "none with a label for it; set model.main_head to a head that there are labels "
-                "for, or validate on other people."
+    def _evaluation(self, stage: str) -> Evaluation:
+        return cast("Evaluation", self.evaluations[stage])
+
+    @property
+    def _fitting(self) -> bool:
+        """Whether this is a validation in training, and not the sanity check before it."""
+        trainer = self._trainer
+        return trainer is not None and trainer.state.fn == "fit" and not trainer.sanity_checking
+
+    def _log_evaluation(self, stage: str) -> None:
+        losses, figures = self._evaluation(stage).compute(self.weighting, self.untrained)
+        numbers = {name: float(loss) for name, loss in losses.items()}
+        refuse_infinite(numbers, numbers.pop(""), self.global_step)
+        if self._fitting and figures["main"].isnan():
+            # Without a value for the main metric, no checkpoint is better than another.
+            raise DataError(
+                f"Expected people in the validation with labels that {self.main_head} can be "
+                "judged by, found none; set model.main_head to a head that has labels, or "
+                "validate on other people."
             )
-        for key, value in figures.items():
-            # The same figure in all processes already; Lightning wants to hear it all the same.
-            shown = key.endswith(("/PCKh", "/Dice"))
+        named = {f"loss/{name}".rstrip("/"): loss for name, loss in losses.items()}
+        for key, value in {**named, **figures}.items():
+            shown = key == "loss" or key.endswith(("/PCKh", "/Dice"))
+            # The value is already the same in all processes, but Lightning still expects
+            # `sync_dist`.
             self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimiser and, where there is one, the scheduler.
-
-        Raises:
-            InputError: One of them refuses its settings, or the schedule has no length.
-        """
+        """Make the optimiser and, where there is one, the scheduler."""
         return configure(
-            (parameter for parameter in self.parameters() if parameter.requires_grad),
+            self.network.parameters(),
+            self.weighting.parameters(),
             self.optimizer,
             self.lr_scheduler,
             self.lr_interval,
             self._trainer,
         )
 
-    def spec(self) -> dict[str, Any]:
-        """The model as plain data: what a checkpoint needs to rebuild it; see `checkpoint`."""
-        return {
-            "backbone": checkpoints.describe(self.backbone),
-            "heads": {name: checkpoints.describe(head) for name, head in self._heads.items()},
-            "main_head": self.main_head,
-            "weighting": checkpoints.describe(self.weighting),
-            "skeleton": self.skeleton.to_dict(),
-            "input_size": list(self.input_size),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "enlarge": self.enlarge,
-        }
+    def spec(self) -> ModelSpec:
+        """The model as plain data: what a checkpoint needs to rebuild it."""
+        return ModelSpec.of(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write the spec into the checkpoint."""
-        checkpoint[checkpoints.SPEC_KEY] = {"format": checkpoints.FORMAT, "model": self.spec()}
+        checkpoint[checkpoints.SPEC_KEY] = checkpoints.entry(self.spec())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another model before its weights are tried."""
-        theirs = checkpoint.get(checkpoints.SPEC_KEY, {}).get("model", {})
-        # Another weighting or main head is another training of the same network.
-        ours, theirs = ({k: spec.get(k) for k in _NETWORK} for spec in (self.spec(), theirs))
-        found = list(checkpoints.differences(ours, theirs))
-        if found:
-            raise InputError(
-                "Expected a checkpoint of this model, found one of another: "
-                f"{'; '.join(found[:3])}; give the config that it was trained with."
-            )
+        """Refuse the checkpoint of another model before loading its weights."""
+        others = checkpoints.check_fit(self.spec(), self.state_dict(), checkpoint)
+        if others:
+            rank_zero_info(f"The checkpoint has other settings: {'; '.join(others)}.")
+        self.assume_trained(set(self.heads) - set(checkpoints.spec_of(checkpoint).untrained))
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # ours needs no hparams and trusts no pickle
@@ -329,51 +282,18 @@ class PoseModule(pl.LightningModule):
 
         Args:
             checkpoint_path: The file.
-            map_location: Where the weights go.
-            allow: Packages to import classes from, beside `checkpoint.TRUSTED`: name your own here.
+            map_location: The device for the weights.
+            allow: Packages to import classes from, in addition to `parts.TRUSTED`; name your own
+                here.
 
         Returns:
             The model in evaluation mode.
 
         Raises:
-            InputError: The file is not a checkpoint of ours that can be trusted.
+            CheckpointError: The file is not a checkpoint that can be trusted, or is damaged.
         """
         checkpoint = checkpoints.read(checkpoint_path, allow)
-        spec = dict(checkpoint[checkpoints.SPEC_KEY]["model"])
-        try:
-            parts = {
-                "backbone": checkpoints.rebuild(spec["backbone"], Backbone),
-                "heads": {n: checkpoints.rebuild(h, Head) for n, h in spec["heads"].items()},
-                "weighting": checkpoints.rebuild(spec["weighting"], Weighting),
-            }
-            model = cls(**{**spec, **parts})
-            model.load_state_dict(checkpoint["state_dict"])
-        except InputError:
-            raise
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"Expected weights that fit the spec of {checkpoint_path}, found others; the "
-                "checkpoint is damaged."
-            ) from error
+        spec = checkpoints.spec_of(checkpoint)
+        model = spec.build(cls, checkpoint["state_dict"])
+        model.assume_trained(set(spec.heads) - set(spec.untrained))
         return model.to(map_location).eval()
-
-
-_NETWORK = ("backbone", "heads", "skeleton", "input_size", "mean", "std")
-
-
-def _input_size(size: Sequence[int]) -> tuple[int, int]:
-    if len(size) != 2 or min(size) < 16:
-        raise InputError(
-            f"Expected input_size as [height, width] of 16 pixels or more, found {list(size)}; "
-            "correct data.input_size."
-        )
-    return int(size[0]), int(size[1])
-
-
-def _not_finite(losses: Mapping[str, Tensor], step: int) -> str:
-    names = [name for name, loss in losses.items() if not torch.isfinite(loss)]
-    return (
-        f"Expected finite losses, found NaN or infinity in {' and '.join(names) or 'their sum'} at "
-        f"step {step}; training stopped and the checkpoints so far are kept: lower the learning "
-        "rate, or set that head's weight to 0 to find the cause."
-    )

@@ -1,4 +1,4 @@
-"""Precision by device: a config that runs at the right speed on every machine."""
+"""Precision by device, so that one config runs at full speed on every machine."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,14 +16,15 @@ PrecisionName = Literal["bf16-mixed", "16-mixed", "32-true"]
 
 
 def choose_precision(device: torch.device) -> PrecisionName:
-    """The fastest precision that a device is good at, in Lightning's words.
+    """The fastest precision that a device supports well, under Lightning's name for it.
 
     Args:
         device: Where the model runs.
 
     Returns:
-        "bf16-mixed" where the device computes in bfloat16 itself; on older GPUs "16-mixed", whose
-        losses must be scaled; else "32-true", since emulated half precision is slower than float32.
+        "bf16-mixed" if the device supports bfloat16 natively; on older GPUs "16-mixed", whose
+        losses must be scaled; else "32-true", because emulated half precision is slower than
+        float32.
 
     Example:
         >>> choose_precision(torch.device("meta"))
@@ -43,10 +44,10 @@ def choose_precision(device: torch.device) -> PrecisionName:
 class AutoPrecision(MixedPrecision):
     """Lightning's automatic mixed precision, in the precision that suits the model's device.
 
-    `Trainer(precision="auto")` does not exist; a plugin is Lightning's way to say it:
-    `trainer: {plugins: [{class_path: lightning_pose.precision.AutoPrecision}]}`. It decides when
+    `Trainer(precision="auto")` does not exist, so this is a plugin:
+    `trainer: {plugins: [{class_path: lightning_pose.precision.AutoPrecision}]}`. It chooses once
     the model is on its device, so that `--trainer.accelerator cpu` on a machine with a GPU gets
-    what suits the processor. Until then `precision` is "32-true".
+    what suits the CPU. Until then, `precision` is "32-true".
 
     Example:
         >>> AutoPrecision().precision
@@ -54,7 +55,7 @@ class AutoPrecision(MixedPrecision):
     """
 
     def __init__(self) -> None:
-        # Not super().__init__, which wants the precision and the device that are not known yet.
+        # Not super().__init__, which needs the precision and the device, which are not known yet.
         self.precision: PrecisionName = "32-true"
         self.device = "cpu"
         self.scaler: torch.amp.GradScaler | None = None
@@ -85,12 +86,12 @@ class AutoPrecision(MixedPrecision):
 
 
 def _keep_slow_depthwise_in_float32(model: nn.Module) -> None:
-    """Run depth-wise convolutions with a stride or of 5 x 5 and more in float32 on a processor.
+    """Run depth-wise convolutions with a stride, or of 5 x 5 and more, in float32 on a CPU.
 
-    In bfloat16 their backward pass takes a way around (PyTorch 2.15 on a processor with
-    AVX512-BF16, a batch of 32: with a stride, 62 ms against 7 for 96 channels of 64 x 64; without,
-    20 ms against 9 for 5 x 5 and 240 channels of 16 x 16). EfficientNet-Lite0 with a light decoder
-    trains 2.5 times as fast this way, and MobileNetV3 twice.
+    In bfloat16 their backward pass takes a slow path (PyTorch 2.15 on a CPU with AVX512-BF16, a
+    batch of 32: with a stride, 62 ms against 7 for 96 channels of 64 x 64; without, 20 ms against 9
+    for 5 x 5 and 240 channels of 16 x 16). EfficientNet-Lite0 with a light decoder trains 2.5 times
+    as fast this way, and MobileNetV3 twice as fast.
     """
     for layer in model.modules():
         if (
@@ -99,7 +100,8 @@ def _keep_slow_depthwise_in_float32(model: nn.Module) -> None:
             and (max(layer.kernel_size) >= 5 or max(layer.stride) > 1)
             and "forward" not in vars(layer)
         ):
-            # On the instance: its class, its parameters and its state dict stay as they are.
+            # Set on the instance, so that its class, its parameters and its state dict stay
+            # unchanged.
             vars(layer)["forward"] = partial(_in_float32, layer.forward)
 
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules that know how long the training is."""
+"""Learning-rate schedules that span the whole training."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -10,36 +10,36 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from typing_extensions import override
 
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError
 
 __all__ = ["Interval", "MakeOptimizer", "MakeScheduler", "WarmupCosine", "configure"]
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
-"""Makes an optimiser from parameters."""
+"""Creates an optimiser from parameters."""
 
 MakeScheduler = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
-"""Makes a learning-rate scheduler from an optimiser."""
+"""Creates a learning-rate scheduler from an optimiser."""
 
 Interval = Literal["epoch", "step"]
 """Whether a scheduler steps after every epoch or every optimiser step."""
 
 
 class WarmupCosine(LRScheduler):
-    """A linear rise to the optimiser's learning rate, then half a cosine down to 0.
+    """A linear warm-up to the optimiser's learning rate, then half a cosine down to 0.
 
     The cosine is that of SGDR without restarts (Loshchilov and Hutter, 2017,
-    https://arxiv.org/abs/1608.03983). Each step has the rate of its middle, so that neither the
-    first nor the last is spent on a rate of 0. The state that a checkpoint keeps leaves the
-    settings out: a run that is resumed with more epochs goes on along the longer cosine.
+    https://arxiv.org/abs/1608.03983). Each step has the rate at its midpoint, so that neither the
+    first nor the last step has a rate of 0. The state in a checkpoint does not include the
+    settings: a run that is resumed with more epochs follows the longer cosine.
 
     Args:
         optimizer: Its learning rates are the peaks.
-        warmup: The share of the training in which the rate rises, from 0 to below 1.
-        total_steps: The steps of the whole training; where it is None, `set_total_steps` says it
-            before the first step, as `PoseModule` does.
+        warmup: The fraction of training in which the rate rises, from 0 to below 1.
+        total_steps: Number of steps of the whole training; None leaves it to `set_total_steps`,
+            which `PoseModule` calls before the first step.
 
     Raises:
-        InputError: The warm-up is not in [0, 1), or there is no step.
+        ConfigError: The warm-up is not in [0, 1), or there are no steps.
 
     Example:
         >>> import torch
@@ -59,12 +59,12 @@ class WarmupCosine(LRScheduler):
         self, optimizer: Optimizer, warmup: float = 0.1, total_steps: int | None = None
     ) -> None:
         if not 0 <= warmup < 1:
-            raise InputError(
+            raise ConfigError(
                 "Expected the warm-up as a share of the training, from 0 to below 1, found "
                 f"{warmup}; 0.1 is usual."
             )
         if total_steps is not None and total_steps < 1:
-            raise InputError(
+            raise ConfigError(
                 f"Expected at least one training step, found total_steps {total_steps}; leave it "
                 "out to have the trainer count them."
             )
@@ -73,10 +73,10 @@ class WarmupCosine(LRScheduler):
         super().__init__(optimizer)
 
     def set_total_steps(self, total_steps: int) -> None:
-        """Say how long the training is, where the constructor was not told.
+        """Set the length of training if the constructor was not given one.
 
         Args:
-            total_steps: How often the schedule will be stepped.
+            total_steps: How many times the schedule will be stepped.
         """
         if self.total_steps is not None:
             return
@@ -96,7 +96,7 @@ class WarmupCosine(LRScheduler):
         return {key: state[key] for key in state if key not in ("warmup", "total_steps")}
 
     def _factor(self) -> float:
-        """The share of the peak rate at the coming step, which PyTorch calls `last_epoch`."""
+        """The fraction of the peak rate at the next step, which PyTorch calls `last_epoch`."""
         if self.total_steps is None:
             return 1.0
         # After the last step the cosine would rise again.
@@ -108,35 +108,40 @@ class WarmupCosine(LRScheduler):
 
 def configure(
     parameters: Iterable[nn.Parameter],
+    weights: Iterable[nn.Parameter],
     optimizer: MakeOptimizer,
     lr_scheduler: MakeScheduler | None,
     interval: Interval,
     trainer: pl.Trainer | None,
 ) -> Any:
-    """Make optimiser and scheduler in the form in which Lightning takes them.
+    """Create the optimiser and scheduler in the form that Lightning expects.
 
     Args:
-        parameters: What is trained.
-        optimizer: Makes the optimiser.
-        lr_scheduler: Makes the scheduler, if there is to be one.
-        interval: When the scheduler steps. ReduceLROnPlateau does after every epoch with a
-            validation, whatever is said here; it is refused where validations are not counted in
-            epochs.
-        trainer: Knows how long the training is, and how often it validates.
+        parameters: The parameters of the network; frozen ones are left out.
+        weights: The parameters of the weighting, without weight decay, which would pull learnt
+            weights to 0.
+        optimizer: Creates the optimiser.
+        lr_scheduler: Creates the scheduler, if there is one.
+        interval: When the scheduler steps. ReduceLROnPlateau ignores this and steps after every
+            epoch with a validation; it is refused if validations are not scheduled by epochs.
+        trainer: Tells how long the training is, and how often it validates.
 
     Returns:
         What `LightningModule.configure_optimizers` returns.
 
     Raises:
-        InputError: One of them refuses its settings, or the schedule has no length.
+        ConfigError: One of them rejects its settings, or the schedule has no length.
     """
+    trained: list[Any] = [parameter for parameter in parameters if parameter.requires_grad]
+    if learnt := list(weights):
+        trained = [{"params": trained}, {"params": learnt, "weight_decay": 0.0}]
     try:
-        made = optimizer(parameters)
+        made = optimizer(trained)
         scheduler = None if lr_scheduler is None else lr_scheduler(made)
-    except InputError:
+    except ConfigError:
         raise
     except ValueError as error:
-        raise InputError(
+        raise ConfigError(
             "Expected settings that the optimizer and the scheduler accept, found: "
             f"{error}; correct model.optimizer or model.lr_scheduler."
         ) from error
@@ -146,14 +151,14 @@ def configure(
     if isinstance(scheduler, WarmupCosine) and trainer is not None:
         scheduler.set_total_steps(_training_steps(trainer, interval))
     if isinstance(scheduler, ReduceLROnPlateau):
-        # Its mode says which way is better, and so which figure it can watch.
+        # Its mode says which direction is better, and so which metric it can watch.
         config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
-        # There is a new figure only after a validation, which not every epoch has.
+        # There is a new value only after a validation, which not every epoch has.
         every = 1 if trainer is None else trainer.check_val_every_n_epoch
         by_the_clock = getattr(trainer, "_val_check_time_interval", None)
         never = trainer is not None and trainer.limit_val_batches == 0
         if every is None or by_the_clock or never:
-            raise InputError(
+            raise ConfigError(
                 "Expected a validation every so many epochs for ReduceLROnPlateau, found "
                 "trainer.check_val_every_n_epoch null, trainer.limit_val_batches 0 or a time as "
                 "trainer.val_check_interval; change that, or choose another scheduler."
@@ -165,9 +170,9 @@ def configure(
 def _training_steps(trainer: pl.Trainer, interval: str) -> int:
     epochs = trainer.max_epochs
     steps = trainer.estimated_stepping_batches if interval == "step" else epochs
-    # Lightning's words for a training that only the clock ends are infinity, None and -1.
+    # For training that is limited only by time, Lightning returns infinity, None or -1.
     if steps is None or not 0 < steps < math.inf:
-        raise InputError(
+        raise ConfigError(
             "Expected trainer.max_epochs to set the length of the schedule, found "
             f"{epochs}; set it, or set total_steps of the scheduler."
         )

@@ -1,4 +1,4 @@
-"""What all tests share: no network, no accounts, no screen, the same random numbers every time."""
+"""What all tests share: no network, no accounts, no screen, and fixed seeds."""
 
 import ipaddress
 import os
@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-# Before anything is imported that reads them.
+# Set before anything that reads them is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -17,11 +17,11 @@ import hypothesis
 import pytest
 import torch
 
-# A busy machine is no failure: no test asserts a time.
+# A busy machine is not a failure: no test asserts a time.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
-# The tests' pictures are tiny: on many cores the threads would mostly wait for each other.
+# The tests' images are tiny: on many cores the threads would mostly wait for each other.
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
 
@@ -36,7 +36,7 @@ _reached_for: list[str] = []
 
 
 def _stay_on_this_machine(event, args):
-    """Refuse every look-up of, and connection to, an address beyond this machine."""
+    """Refuse every look-up of, and connection to, an address outside this machine."""
     if event == "socket.getaddrinfo":
         host = args[0]
     elif event == "socket.connect" and isinstance(args[1], tuple):
@@ -54,7 +54,7 @@ def _stay_on_this_machine(event, args):
         raise OSError(f"No network in tests, and {name} is not this machine.")
 
 
-# An audit hook sees what libraries do as well, whatever names they imported from socket.
+# An audit hook also sees what libraries do, whatever names they imported from socket.
 sys.addaudithook(_stay_on_this_machine)
 
 
@@ -68,7 +68,7 @@ def no_network():
 
 @pytest.fixture(scope="session")
 def real_data():
-    """The folder of real data; tests that need it are skipped where there is none."""
+    """The folder of real data; tests that need it are skipped if there is none."""
     folder = os.environ.get("LIGHTNING_POSE_DATA")
     if not folder:
         pytest.skip("LIGHTNING_POSE_DATA is not set: no real data here")

@@ -1,18 +1,19 @@
-"""A model that finds what the tests paint: red dots are joints, blue pixels are the person."""
+"""A model that finds what the tests draw: red dots are joints, blue pixels are the person."""
 
 import torch
 
 from lightning_pose.backbones import UNet
-from lightning_pose.batch import Prediction
 from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
+from lightning_pose.prediction import Prediction
 from lightning_pose.skeletons import LSP14
 
 
 class DotModel(PoseModule):
-    """All joints lie in the middle of the red; the heads named in `answers` tell."""
+    """Predicts all joints at the centre of the red, with the heads that the model has."""
 
-    def predict(self, image):
+    def predict(self, image, flip=False):
         light = image.float() / 255
         rows = torch.arange(image.shape[2]).float()
         columns = torch.arange(image.shape[3]).float()
@@ -33,4 +34,4 @@ def dot_model(names=("mask", "first", "main"), size=(96, 64)):
     kinds = {"mask": MaskHead(), "first": RegressionHead(), "main": HeatmapHead()}
     main_head = "main" if "main" in names else None
     heads = {name: kinds[name] for name in names}
-    return DotModel(UNet(width=4), heads, LSP14.to_dict(), size, main_head=main_head).eval()
+    return DotModel(UNet(width=4), heads, LSP14, InputSpec(size), main_head=main_head).eval()

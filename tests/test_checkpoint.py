@@ -1,34 +1,40 @@
+import logging
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from lightning_pose import checkpoint
+from lightning_pose import checkpoint, formats, parts
 from lightning_pose.backbones import Backbone, SMPBackbone, UNet
-from lightning_pose.errors import InputError
+from lightning_pose.errors import CheckpointError, InputError
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.model_spec import ModelSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import FixedWeighting
 from tests.batches import make_batch
 
 
-def small_model() -> PoseModule:
+def small_model(**settings: object) -> PoseModule:
     torch.manual_seed(0)
-    return PoseModule(
-        UNet(width=4),
-        {
-            "mask": MaskHead(),
-            "heatmap": HeatmapHead(),
-            "joints": SoftmaxJointHead(),
-            "coordinates": RegressionHead(),
-        },
-        LSP14.to_dict(),
-        (48, 64),
-        weighting=FixedWeighting({"mask": 0.5}),
-    ).eval()
+    heads = {
+        "mask": MaskHead(),
+        "heatmap": HeatmapHead(),
+        "joints": SoftmaxJointHead(),
+        "coordinates": RegressionHead(),
+    }
+    usual = {
+        "backbone": UNet(width=4),
+        "heads": heads,
+        "skeleton": LSP14,
+        "input_spec": InputSpec((48, 64)),
+        "weighting": FixedWeighting({"mask": 0.5}),
+    }
+    return PoseModule(**{**usual, **settings}).eval()
 
 
 def write(path: Path, model: PoseModule, **changes: object) -> Path:
@@ -44,8 +50,7 @@ def same_predictions(first: PoseModule, second: PoseModule, size: tuple[int, int
     return all(
         torch.equal(getattr(ours[name], field), getattr(theirs[name], field))
         for name in ours
-        for field in ("keypoints", "scores", "mask")
-        if getattr(ours[name], field) is not None
+        for field in ours[name].fields()
     )
 
 
@@ -65,9 +70,10 @@ def test_a_number_of_numpy_becomes_a_plain_one(tmp_path: Path) -> None:
 
 
 def test_the_spec_is_plain_data_and_complete() -> None:
-    spec = small_model().spec()
+    spec = small_model().spec().to_dict()
     assert spec["weighting"]["init_args"] == {"weights": {"mask": 0.5}}
-    assert spec["input_size"] == [48, 64]
+    assert spec["input_spec"]["size"] == [48, 64]
+    assert spec["metrics"]["PCK"]["init_args"]["threshold"] == 0.2
     assert spec["backbone"]["class_path"] == "lightning_pose.backbones.unet.UNet"
     assert pickle.loads(pickle.dumps(spec)) == spec
 
@@ -87,30 +93,36 @@ def test_a_part_that_forgets_its_argument_is_named() -> None:
             super().__init__()
 
     with pytest.raises(InputError, match="Forgetful to keep its argument 'temperature'"):
-        checkpoint.describe(Forgetful())
+        parts.describe(Forgetful())
 
 
-def test_pretrained_weights_are_not_fetched_again() -> None:
-    class Fetching(UNet):
-        def __init__(self, pretrained: str | None = None) -> None:
-            super().__init__(width=4)
-            self.pretrained = pretrained
+class Fetching(UNet):
+    weight_sources = ("start",)
 
-    assert checkpoint.describe(Fetching("imagenet"))["init_args"] == {"pretrained": None}
+    def __init__(self, start: str | None = None) -> None:
+        super().__init__(width=4)
+        self.start = start
+
+
+def test_where_initial_weights_come_from_is_neither_written_nor_believed() -> None:
+    spec = parts.describe(Fetching("imagenet"))
+    assert spec["init_args"] == {"start": None}
+    spec["init_args"]["start"] = "/etc/passwd"
+    assert parts.rebuild(spec, Backbone).start is None
 
 
 def hostile_checkpoints(folder: Path) -> list[Path]:
-    """A class path at the top, one nested in a head's arguments, and a pickle with a reducer."""
+    """A top-level class path, one nested in a head's arguments, and a pickle with a reducer."""
     paths = []
     for number, nested in enumerate((False, True)):
         model = small_model()
-        spec = model.spec()
+        spec = model.spec().to_dict()
         evil = {"class_path": "hostile_trap.Evil", "init_args": {}}
         if nested:
             spec["heads"]["mask"]["init_args"] = {"deep": [{"deeper": evil}]}
         else:
             spec["backbone"] = evil
-        changes = {checkpoint.SPEC_KEY: {"format": 1, "model": spec}}
+        changes = {formats.SPEC_KEY: {"format": formats.FORMAT, "model": spec}}
         paths.append(write(folder / f"hostile_{number}.ckpt", model, **changes))
 
     class Reducer:
@@ -133,7 +145,7 @@ def test_hostile_checkpoints_are_refused_before_anything_is_imported(
 
 
 def test_the_trap_is_one(tmp_path: Path, trap: Path) -> None:
-    # Without this, the test above could pass because the trap cannot be sprung at all.
+    # Without this, the test above could also pass because the trap cannot be triggered at all.
     path = hostile_checkpoints(tmp_path)[0]
     with pytest.raises(InputError, match="to be a Backbone"):
         PoseModule.load_from_checkpoint(path, allow=["hostile_trap"])
@@ -145,7 +157,7 @@ def test_the_trap_is_one(tmp_path: Path, trap: Path) -> None:
 )
 def test_class_paths_outside_the_trusted_packages_are_refused(class_path: str) -> None:
     with pytest.raises(InputError, match="Expected a class from one of"):
-        checkpoint.check_class_path(class_path)
+        parts.check_class_paths({"deep": [{"class_path": class_path}]})
 
 
 @pytest.mark.parametrize(
@@ -160,13 +172,13 @@ def test_class_paths_outside_the_trusted_packages_are_refused(class_path: str) -
 )
 def test_a_trusted_package_still_has_to_give_the_right_kind(class_path: str, kind: type) -> None:
     with pytest.raises(InputError):
-        checkpoint.rebuild({"class_path": class_path, "init_args": {}}, kind)
+        parts.rebuild({"class_path": class_path, "init_args": {}}, kind)
 
 
 def test_unknown_arguments_are_named() -> None:
     spec = {"class_path": "lightning_pose.heads.mask.MaskHead", "init_args": {"no_such": 1}}
     with pytest.raises(InputError, match="no_such"):
-        checkpoint.rebuild(spec, Head)
+        parts.rebuild(spec, Head)
 
 
 def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
@@ -185,7 +197,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     with pytest.raises(InputError, match="without its spec"):
         checkpoint.read(tmp_path / "foreign.ckpt")
-    newer = {checkpoint.SPEC_KEY: {"format": checkpoint.FORMAT + 1, "model": {}}}
+    newer = {formats.SPEC_KEY: {"format": formats.FORMAT + 1, "model": {}}}
     torch.save(newer, tmp_path / "newer.ckpt")
     with pytest.raises(InputError, match="newer lightning_pose"):
         checkpoint.read(tmp_path / "newer.ckpt")
@@ -194,7 +206,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_the_spec_are_refused(tmp_path: Path) -> None:
     model = small_model()
     path = write(tmp_path / "model.ckpt", model, state_dict={"wrong": torch.zeros(1)})
-    with pytest.raises(InputError, match="weights that fit"):
+    with pytest.raises(InputError, match="weights and settings that fit each other"):
         PoseModule.load_from_checkpoint(path)
 
 
@@ -206,16 +218,76 @@ def test_differences_name_the_keys() -> None:
     ]
 
 
+FORMAT_1 = Path(__file__).parent / "data" / "format_1.ckpt"
+
+
 def test_format_1_is_still_read() -> None:
-    # Written once by tests/data/write_format_1.py; never write it anew for a later version.
-    path = Path(__file__).parent / "data" / "format_1.ckpt"
-    content = checkpoint.read(path)
-    assert content[checkpoint.SPEC_KEY]["format"] == 1
-    model = PoseModule.load_from_checkpoint(path)
+    # Written once by tests/data/write_format_1.py; never rewrite it for a later version.
+    content = torch.load(FORMAT_1, weights_only=True)
+    assert content[formats.SPEC_KEY]["format"] == 1
+    model = PoseModule.load_from_checkpoint(FORMAT_1)
     picture = torch.arange(3 * 32 * 48, dtype=torch.float32).view(1, 3, 32, 48) % 251 / 250
     for name, prediction in model.predict(picture).items():
         value = prediction.mask if prediction.keypoints is None else prediction.keypoints
         torch.testing.assert_close(value, content[f"expected/{name}"], atol=1e-3, rtol=1e-3)
+    assert model.input_spec == InputSpec((32, 48), enlarge=1.25)
+    # Its map has stride 1, where cells are pixels.
+    assert model.heads["heatmap"].sigma == 1.5
+    assert list(model.metrics) == ["PCKh", "PCK", "RMSE", "Dice"]
+
+
+def test_a_sigma_in_cells_of_format_1_becomes_pixels(tmp_path: Path) -> None:
+    options = {"decoder_pyramid_channels": 8, "decoder_segmentation_channels": 32}
+    backbone = SMPBackbone("FPN", "tu-mobilenetv3_small_050", options=options)
+    heads = {"heatmap": HeatmapHead(sigma=6.0), "joints": SoftmaxJointHead(sigma=2.0)}
+    model = PoseModule(backbone, heads, LSP14, InputSpec((64, 96)))
+    new = model.spec().to_dict()
+    old = {key: new[key] for key in ("backbone", "weighting", "main_head", "mean", "std")}
+    old |= {"skeleton": new["skeleton"], "input_size": [64, 96], "enlarge": 1.5, "heads": {}}
+    for name, cells in (("heatmap", 1.5), ("joints", 0.5)):
+        part = new["heads"][name]
+        old["heads"][name] = {**part, "init_args": {**part["init_args"], "sigma": cells}}
+    weights = {k.removeprefix("network."): v for k, v in model.state_dict().items()}
+    content = {formats.SPEC_KEY: {"format": 1, "model": old}, "state_dict": weights}
+    torch.save(content, tmp_path / "old.ckpt")
+    loaded = PoseModule.load_from_checkpoint(tmp_path / "old.ckpt")
+    assert loaded.spec() == replace(model.spec(), input_spec=InputSpec((64, 96), enlarge=1.5))
+    assert same_predictions(model, loaded, (64, 96))
+
+
+def test_a_run_of_format_1_resumes() -> None:
+    content = torch.load(FORMAT_1, weights_only=True)
+    model = PoseModule.load_from_checkpoint(FORMAT_1)
+    model.on_load_checkpoint(content)
+    model.load_state_dict(content["state_dict"])
+
+
+def test_other_settings_are_said_and_other_weights_or_meanings_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def content() -> dict[str, object]:
+        model = small_model()
+        saved = {"state_dict": model.state_dict()}
+        model.on_save_checkpoint(saved)
+        return saved
+
+    other = small_model(backbone=UNet(width=4, dropout=0.0), weighting=FixedWeighting())
+    other.heads["heatmap"].decoding = "argmax"
+    other.skeleton = replace(LSP14, colours=LSP14.colours[::-1])
+    with caplog.at_level(logging.INFO):
+        other.on_load_checkpoint(content())
+    assert "model.backbone.init_args.dropout (0.0 here, 0.3 in the checkpoint)" in caplog.text
+    assert "model.heads.heatmap.init_args.decoding (argmax here" in caplog.text
+    for settings, message in (
+        ({"backbone": UNet(width=8)}, r"backbone\.init_args\.width \(8 here, 4 in"),
+        ({"heads": {"mask": MaskHead()}}, r"heads\.\w+ \(nothing here"),
+        ({"skeleton": replace(LSP14, names=LSP14.names[::-1])}, r"skeleton\.names"),
+        ({"mean": (0.1, 0.1, 0.1)}, r"model\.mean"),
+        ({"std": (0.1, 0.1, 0.1)}, r"model\.std"),
+        ({"labels": {"activity": ["run"]}}, r"model\.labels\.activity"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            small_model(**settings).on_load_checkpoint(content())
 
 
 @pytest.mark.parametrize(
@@ -230,15 +302,19 @@ def test_format_1_is_still_read() -> None:
         ("skeleton", {"names": 3}),
         ("mean", [1, 2]),
         ("mean", "abc"),
-        ("input_size", None),
-        ("input_size", ["a", "b"]),
-        ("enlarge", "a lot"),
+        ("input_spec", None),
+        ("input_spec", {"size": ["a", "b"]}),
+        ("input_spec", {"size": [64, 64], "enlarge": "a lot"}),
+        ("metrics", {"PCK": 3}),
+        ("labels", {"activity": 3}),
+        ("untrained", 3),
         ("more", 1),
     ],
 )
 def test_a_damaged_spec_is_refused_with_a_sentence(key: str, value: object, tmp_path: Path) -> None:
     model = small_model()
-    changes = {checkpoint.SPEC_KEY: {"format": 1, "model": {**model.spec(), key: value}}}
+    spec = {**model.spec().to_dict(), key: value}
+    changes = {formats.SPEC_KEY: {"format": formats.FORMAT, "model": spec}}
     with pytest.raises(InputError, match="Expected"):
         PoseModule.load_from_checkpoint(write(tmp_path / "model.ckpt", model, **changes))
 
@@ -247,17 +323,17 @@ def test_a_damaged_spec_is_refused_with_a_sentence(key: str, value: object, tmp_
 def test_arguments_that_a_class_does_not_take_are_refused(arguments: dict[str, object]) -> None:
     spec = {"class_path": "lightning_pose.backbones.unet.UNet", "init_args": arguments}
     with pytest.raises(InputError, match="Expected"):
-        checkpoint.rebuild(spec, Backbone)
+        parts.rebuild(spec, Backbone)
 
 
 def test_a_spec_cannot_name_weights_to_fetch(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("not weights")
     options = {"decoder_pyramid_channels": 8, "decoder_segmentation_channels": 32}
-    spec = checkpoint.describe(SMPBackbone("FPN", "tu-mobilenetv3_small_050", options=options))
+    spec = parts.describe(SMPBackbone("FPN", "tu-mobilenetv3_small_050", options=options))
     for source in (str(secret), "imagenet", "pypi"):
         spec["init_args"]["pretrained"] = source
-        assert checkpoint.rebuild(spec, Backbone).pretrained is None
+        assert parts.rebuild(spec, Backbone).pretrained is None
 
 
 @pytest.mark.parametrize("content", [b"hello world", b".", b"{}", b"\x80\x02}q\x00."])
@@ -265,3 +341,40 @@ def test_bytes_that_are_no_checkpoint_are_refused(content: bytes, tmp_path: Path
     (tmp_path / "odd.ckpt").write_bytes(content)
     with pytest.raises(InputError, match="Expected a checkpoint"):
         checkpoint.read(tmp_path / "odd.ckpt")
+
+
+def test_only_the_settings_behind_other_tensors_are_blamed() -> None:
+    model = small_model()
+    saved = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(saved)
+    other = small_model(backbone=UNet(width=4, dropout=0.0), heads={"mask": MaskHead(channels=3)})
+    with pytest.raises(CheckpointError, match="one of another") as caught:
+        other.on_load_checkpoint(saved)
+    assert "dropout" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", [{1: torch.zeros(1)}, {"weight": "none"}, [], None])
+def test_weights_that_are_no_tensors_by_name_are_refused(state: object, tmp_path: Path) -> None:
+    for number in (1, formats.FORMAT):
+        spec = {formats.SPEC_KEY: {"format": number, "model": {}}, "state_dict": state}
+        torch.save(spec, tmp_path / "odd.ckpt")
+        with pytest.raises(CheckpointError, match="weights by name"):
+            checkpoint.read(tmp_path / "odd.ckpt")
+
+
+def test_a_spec_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    spec: dict[str, object] = {}
+    spec["model"] = {"deep": spec}
+    with pytest.raises(CheckpointError, match="too deep"):
+        parts.check_class_paths(spec)
+
+
+def test_a_config_from_a_checkpoint_names_no_weights_to_fetch() -> None:
+    model = small_model()
+    options = {"decoder_pyramid_channels": 8, "decoder_segmentation_channels": 32}
+    backbone = SMPBackbone("FPN", "tu-mobilenetv3_small_050", options=options)
+    spec = small_model(backbone=backbone).spec().to_dict()
+    spec["backbone"]["init_args"]["pretrained"] = "/etc/passwd"
+    config = ModelSpec.from_dict(spec).to_config()
+    assert config["backbone"]["init_args"]["pretrained"] is None
+    assert model.spec().to_config().keys() == config.keys()

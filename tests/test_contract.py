@@ -1,4 +1,4 @@
-"""The contract that every head and every backbone keeps; a new one adds one row here."""
+"""The contract of every head and every backbone; a new one adds one row here."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightning_pose import backbones, heads
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
 from tests.batches import make_batch, training_step
@@ -27,6 +28,12 @@ HEADS: dict[str, Callable[[], heads.Head]] = {
 CASES = [[name] for name in HEADS] + [list(HEADS)]
 
 
+def build(backbone: str, names: list[str], size: tuple[int, int]) -> PoseModule:
+    torch.manual_seed(0)
+    chosen = {name: HEADS[name]() for name in names}
+    return PoseModule(BACKBONES[backbone](), chosen, LSP14, InputSpec(size))
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("names", CASES, ids=lambda names: "+".join(names))
 @pytest.mark.parametrize("backbone", list(BACKBONES))
@@ -34,29 +41,25 @@ def test_any_head_works_on_any_backbone(
     backbone: str, names: list[str], precision: torch.dtype
 ) -> None:
     size = (64, 49)
-    torch.manual_seed(0)
-    chosen = {name: HEADS[name]() for name in names}
-    model = PoseModule(BACKBONES[backbone](), chosen, LSP14.to_dict(), size)
+    model = build(backbone, names, size)
     batch = make_batch(2, size)
     with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
         total = training_step(model, batch)
-        predictions = model.eval().predict(batch.image)
+        predictions = model.predict(batch.image)
     assert total.isfinite()
     assert total.dtype == torch.float32
     total.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    for name, head in chosen.items():
+    for name, head in model.heads.items():
         prediction = predictions[name]
-        if head.predicts == "mask":
-            assert prediction.mask is not None
+        assert prediction.fields() == list(head.fills)
+        if "mask" in head.fills:
             assert prediction.mask.shape == (2, *size)
             assert prediction.mask.min() >= 0
             assert prediction.mask.max() <= 1
         else:
-            assert prediction.keypoints is not None
-            assert prediction.scores is not None
             assert prediction.keypoints.shape == (2, LSP14.num_joints, 2)
             assert prediction.keypoints.isfinite().all()
             assert prediction.scores.min() >= 0
@@ -64,11 +67,24 @@ def test_any_head_works_on_any_backbone(
 
 
 @pytest.mark.parametrize("name", list(HEADS))
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_a_head_teaches_the_backbone(backbone: str, name: str) -> None:
+    model = build(backbone, [name], (64, 64)).train()
+    batch = make_batch(2, (64, 64))
+    # Without the zero that gives every parameter a gradient, so that only what the loss reaches
+    # counts.
+    terms = model.network.losses(model(batch.image), batch)
+    terms[name].mean().backward()
+    reached = [
+        p.grad.abs().sum() > 0 for p in model.network.backbone.parameters() if p.grad is not None
+    ]
+    assert sum(reached) > len(reached) / 2
+
+
+@pytest.mark.parametrize("name", list(HEADS))
 def test_what_is_not_labelled_does_not_teach(name: str) -> None:
-    size = (64, 64)
-    torch.manual_seed(0)
-    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size)
-    batch = make_batch(2, size)
+    model = build("unet", [name], (64, 64))
+    batch = make_batch(2, (64, 64))
     batch.visibility[:] = 0
     batch.keypoints[:] = 0
     batch.mask[:] = -1
@@ -81,37 +97,66 @@ def test_what_is_not_labelled_does_not_teach(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(HEADS))
 def test_a_person_without_labels_does_not_teach_beside_one_with_them(name: str) -> None:
-    size = (64, 64)
-    torch.manual_seed(0)
-    model = PoseModule(backbones.UNet(width=4), {name: HEADS[name]()}, LSP14.to_dict(), size).eval()
-    batch, alone = make_batch(2, size), make_batch(1, size)
+    model = build("unet", [name], (64, 64)).eval()
+    batch, alone = make_batch(2, (64, 64)), make_batch(1, (64, 64))
     batch.visibility[1] = 0
-    # Wherever an unlabelled joint is said to be, it is not looked at.
+    # The position of an unlabelled joint is never used.
     batch.keypoints[1] = 20
     batch.mask[1] = -1
     head, output = model.heads[name], model(batch.image)[name]
-    expected = head.loss(output[:1], head.encode(alone, output[:1].shape))
-    assert expected > 0
-    torch.testing.assert_close(head.loss(output, head.encode(batch, output.shape)), expected)
+    expected = head.loss(output[:1], head.encode(alone, output[:1]))
+    assert expected.mean() > 0
+    found = head.loss(output, head.encode(batch, output))
+    torch.testing.assert_close(found.sum, expected.sum)
+    torch.testing.assert_close(found.weight, expected.weight)
 
 
 @pytest.mark.parametrize("name", list(HEADS))
 @pytest.mark.parametrize(("backbone", "edge"), [("unet", 48), ("smp", 48), ("smp", 50)])
 def test_padding_does_not_teach(backbone: str, edge: int, name: str) -> None:
     # From column 50 on, half of a cell of stride 4 is padding.
-    size = (64, 64)
-    torch.manual_seed(0)
-    heads = {name: HEADS[name]()}
-    model = PoseModule(BACKBONES[backbone](), heads, LSP14.to_dict(), size).eval()
-    batch = make_batch(2, size)
+    model = build(backbone, [name], (64, 64)).eval()
+    batch = make_batch(2, (64, 64))
     head, output = model.heads[name], model(batch.image)[name]
     batch.valid[:, :, edge:] = False
     outside = batch.keypoints[..., 0] >= edge - 1
     batch.visibility[outside] = 0
-    before = head.loss(output, head.encode(batch, output.shape))
+    before = head.loss(output, head.encode(batch, output)).mean()
     batch.mask[:, :, edge:] = 1
     batch.keypoints[outside] += 3
-    if output.dim() == 4:  # A map: what it says of the padding is nothing that it learns from.
+    if output.dim() == 4:  # A map: its values in the padding are ignored.
         output[:, :, :, -(-edge * output.shape[3] // 64) :] += 5
-    after = head.loss(output, head.encode(batch, output.shape))
+    after = head.loss(output, head.encode(batch, output)).mean()
     torch.testing.assert_close(before, after)
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_unflipping_twice_is_nothing_and_meets_the_mirrored_target(
+    backbone: str, name: str
+) -> None:
+    model = build(backbone, [name], (64, 64)).eval()
+    batch = make_batch(2, (64, 64))
+    head, output = model.heads[name], model(batch.image)[name]
+    torch.testing.assert_close(head.unflip(head.unflip(output)), output)
+    assert not torch.equal(head.unflip(output), output)
+    # A prediction for mirrored images, mapped back, is the mirrored prediction.
+    mirrored = head.decode(output, (64, 64))
+    back = head.decode(head.unflip(output), (64, 64))
+    if "mask" in head.fills:
+        torch.testing.assert_close(back.mask, mirrored.mask.flip(2))
+    else:
+        x, y = mirrored.keypoints[:, LSP14.flip_order].unbind(dim=2)
+        expected = torch.stack((63 - x, y), dim=2)
+        torch.testing.assert_close(back.keypoints, expected, atol=2e-3, rtol=0)
+        torch.testing.assert_close(back.scores, mirrored.scores[:, LSP14.flip_order])
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_rows_of_joints_are_rows_of_its_parameters(name: str) -> None:
+    head = build("unet", [name], (64, 64)).heads[name]
+    state = head.state_dict()
+    for parameter, rows in head.joint_rows().items():
+        assert len(rows) == state[parameter].shape[0] == len(set(rows))
+    if "keypoints" in head.fills:
+        assert head.joint_rows()

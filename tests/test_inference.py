@@ -1,4 +1,4 @@
-"""Predictions come back to the pixels of the picture, whatever the box, the size and the batch."""
+"""Predictions are in pixels of the original image, whatever the box, the size and the batch."""
 
 import itertools
 
@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from lightning_pose.backbones import UNet
-from lightning_pose.batch import Prediction
 from lightning_pose.errors import InputError
 from lightning_pose.heads import HeatmapHead, MaskHead
 from lightning_pose.inference import Person, load, predict_people
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
+from lightning_pose.prediction import Prediction
 from lightning_pose.skeletons import LSP14
 from tests.dot_model import dot_model
 
 
 def painted(size, point, radius=6.0):
-    """A black picture with a red disc around a sub-pixel point."""
+    """A black image with a red disc around a sub-pixel point."""
     rows, columns = np.indices(size)
     distance = np.hypot(columns - point[0], rows - point[1])
     image = np.zeros((*size, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ def test_a_joint_comes_back_to_its_place_in_the_picture(size):
     point = (size[1] * 0.6 + 0.25, size[0] * 0.4 + 0.75)
     person = Person(painted(size, point, radius=min(size) / 12))
     (found,) = predict_people(dot_model(), [person])
-    # A hundredth of the picture's side is far less than a pixel of the input.
+    # A hundredth of the image's side is far less than a pixel of the input.
     np.testing.assert_allclose(found.keypoints[3], point, atol=0.002 * max(size))
     assert found.person is person
     assert found.scores.tolist() == [0.75] * 14
@@ -65,7 +66,7 @@ def test_a_box_is_enlarged_as_in_the_training_of_the_model():
     areas = []
     for enlarge in (1.0, 1.5):
         model = dot_model()
-        model.enlarge = enlarge
+        model.input_spec = InputSpec((96, 64), enlarge=enlarge)
         (found,) = predict_people(model, [Person(image, box)])
         areas.append((found.mask > 0.99).sum())
     assert areas[0] == 40 * 60
@@ -88,7 +89,7 @@ def test_the_mask_of_a_shape_is_that_shape():
 def test_a_person_that_fills_the_picture_is_not_cut_at_its_edges(size, monkeypatch):
     model = dot_model(("mask",))
     everywhere = {"mask": Prediction(mask=torch.ones(1, 96, 64))}
-    monkeypatch.setattr(model, "predict", lambda image: everywhere)
+    monkeypatch.setattr(model, "predict", lambda image, flip: everywhere)
     (found,) = predict_people(model, [Person(np.zeros((*size, 3), dtype=np.uint8))])
     assert found.mask.shape == size
     assert (found.mask > 0.999).all()
@@ -97,7 +98,7 @@ def test_a_person_that_fills_the_picture_is_not_cut_at_its_edges(size, monkeypat
 def test_neither_the_batch_size_nor_the_company_changes_an_answer():
     torch.manual_seed(0)
     heads = {"mask": MaskHead(), "joints": HeatmapHead()}
-    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    model = PoseModule(UNet(width=4), heads, LSP14, InputSpec((32, 32))).eval()
     rng = np.random.default_rng(0)
     people = [
         Person(rng.integers(0, 255, (40 + 7 * i, 60, 3), dtype=np.uint8), image_id=str(i))
@@ -155,7 +156,7 @@ def test_what_cannot_be_used_gets_one_sentence():
     with pytest.raises(InputError, match="batch size of 1 or more"):
         next(predict_people(dot_model(), people, batch_size=0))
     heads = {"joints": HeatmapHead()}
-    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    model = PoseModule(UNet(width=4), heads, LSP14, InputSpec((32, 32))).eval()
     torch.nn.init.constant_(next(model.parameters()), torch.nan)
     with pytest.raises(InputError, match="finite predictions"):
         next(predict_people(model, people))
@@ -163,7 +164,7 @@ def test_what_cannot_be_used_gets_one_sentence():
 
 def test_a_checkpoint_predicts_what_its_model_did(tmp_path):
     heads = {"mask": MaskHead(), "joints": HeatmapHead()}
-    model = PoseModule(UNet(width=4), heads, LSP14.to_dict(), (32, 32)).eval()
+    model = PoseModule(UNet(width=4), heads, LSP14, InputSpec((32, 32))).eval()
     content = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(content)
     torch.save(content, tmp_path / "model.ckpt")
@@ -172,3 +173,54 @@ def test_a_checkpoint_predicts_what_its_model_did(tmp_path):
     (theirs,) = predict_people(load(tmp_path / "model.ckpt"), people)
     np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
     np.testing.assert_array_equal(ours.mask, theirs.mask)
+
+
+@pytest.mark.parametrize("fit", ["contain", "cover", "stretch"])
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_an_image_comes_in_as_the_model_was_trained(fit, interpolation):
+    model = dot_model()
+    model.input_spec = InputSpec((96, 64), subject="image", fit=fit, interpolation=interpolation)
+    # In the middle, because "cover" cuts off the sides.
+    point = (95.25, 72.75)
+    person = Person(painted((150, 200), point, radius=9), np.array([0, 0, 30, 30], np.float32))
+    (found,) = predict_people(model, [person])
+    np.testing.assert_allclose(found.keypoints[0], point, atol=0.3)
+    assert found.mask.shape == (150, 200)
+
+
+def test_images_of_unequal_size_are_predicted_together_as_alone():
+    torch.manual_seed(0)
+    heads = {"mask": MaskHead(), "joints": HeatmapHead()}
+    spec = InputSpec(size=None, short_side=32, multiple=16, subject="image")
+    model = PoseModule(UNet(width=4), heads, LSP14, spec)
+    rng = np.random.default_rng(0)
+    sizes = [(40, 60), (60, 40), (50, 50), (41, 63), (90, 40)]
+    people = [Person(rng.integers(0, 255, (*s, 3), dtype=np.uint8), None, str(s)) for s in sizes]
+    alone = [next(predict_people(model, [person])) for person in people]
+    together = list(predict_people(model, people, batch_size=5))
+    for one, other in zip(together, alone, strict=True):
+        assert one.person.image_id == other.person.image_id
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
+        np.testing.assert_allclose(one.mask, other.mask, atol=1e-4)
+        assert one.mask.shape == one.person.image.shape[:2]
+
+
+def test_the_flip_test_of_a_symmetric_image_is_symmetric():
+    torch.manual_seed(0)
+    model = PoseModule(UNet(width=4), {"mask": MaskHead()}, LSP14, InputSpec((32, 32)))
+    half = np.random.default_rng(0).integers(0, 255, (32, 16, 3), dtype=np.uint8)
+    person = Person(np.concatenate((half, half[:, ::-1]), axis=1))
+    (plain,) = predict_people(model, [person])
+    (found,) = predict_people(model, [person], flip=True)
+    assert np.abs(plain.mask - plain.mask[:, ::-1]).max() > 1e-3
+    np.testing.assert_allclose(found.mask, found.mask[:, ::-1], atol=1e-5)
+
+
+def test_a_head_that_saw_no_label_does_not_answer():
+    model = PoseModule(
+        UNet(width=4), {"joints": HeatmapHead(), "mask": MaskHead()}, LSP14, InputSpec((32, 32))
+    )
+    model.assume_trained(["joints"])
+    (found,) = predict_people(model, [Person(np.zeros((20, 20, 3), dtype=np.uint8))])
+    assert found.mask is None
+    assert found.keypoints is not None

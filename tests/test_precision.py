@@ -14,7 +14,7 @@ from lightning_pose.precision import AutoPrecision, choose_precision
 
 
 class Probe(pl.LightningModule):
-    """Notes in which type its layer computes."""
+    """Records the type in which its layer computes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The learning rate over a training."""
+"""The learning rate over a training run."""
 
 import io
 import math
@@ -44,14 +44,14 @@ def test_rises_then_falls_and_is_never_above_the_peak_nor_zero(
 
 @pytest.mark.parametrize("warmup", [0.0, 0.25, 0.5])
 def test_area_is_that_of_the_curve(warmup: float) -> None:
-    # Half of the peak on average, under the line as under the cosine.
+    # Half of the peak on average, under the line as well as under the cosine.
     rates = walk(*make(2.0, warmup, 1000), 1000)
     assert math.isclose(sum(rates) / 1000, 1.0, rel_tol=1e-3)
     assert math.isclose(max(rates), 2.0, rel_tol=1e-2)
 
 
 def test_cosine_agrees_with_torch() -> None:
-    # Torch takes the rate at the start of a step: twice the steps put a start in each middle.
+    # Torch takes the rate at the start of a step: with twice the steps, every midpoint is a start.
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
     expected = []

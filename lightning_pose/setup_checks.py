@@ -1,0 +1,72 @@
+"""Checks at setup: a model refuses a trainer or a data module that does not fit it."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_pose.checkpoint import differences
+from lightning_pose.errors import ConfigError
+from lightning_pose.model_spec import ModelSpec
+from lightning_pose.weightings.base import Weighting
+
+__all__ = ["check_backward", "check_data", "check_precision"]
+
+
+def check_precision(trainer: pl.Trainer) -> None:
+    """Refuse a precision that gives the weights another type than points and images have.
+
+    Raises:
+        ConfigError: The precision is a half one throughout.
+    """
+    if str(trainer.precision).endswith("-true") and trainer.precision != "32-true":
+        raise ConfigError(
+            "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
+            f"{trainer.precision}; points and images are in single precision."
+        )
+
+
+def check_backward(trainer: pl.Trainer, weighting: Weighting, scaled: bool) -> None:
+    """Refuse a weighting's own backward pass where its gradients would be wrong.
+
+    Args:
+        trainer: The trainer, at a training step: only then are precision and accumulation known.
+        weighting: How the losses become one.
+        scaled: Whether the precision scales the losses.
+
+    Raises:
+        ConfigError: There are several processes, accumulated batches or scaled losses.
+    """
+    accumulated = trainer.accumulate_grad_batches
+    if weighting.own_backward and (trainer.world_size > 1 or accumulated > 1 or scaled):
+        raise ConfigError(
+            "Expected one process, accumulate_grad_batches 1 and no scaled losses (16-mixed) with "
+            f"{type(weighting).__name__}, whose backward pass is its own, found "
+            f"{trainer.world_size} processes, {accumulated} batches and precision "
+            f"{trainer.precision}; change them, or choose another weighting."
+        )
+
+
+def check_data(spec: ModelSpec, data: Any) -> None:
+    """Refuse a data module whose people are cropped or labelled differently.
+
+    Args:
+        spec: The model's spec.
+        data: The `PoseDataModule`, if there is one: a loader alone crops as it likes.
+
+    Raises:
+        ConfigError: The input spec, the names of the joints, or the classes of a label differ.
+    """
+    if not hasattr(data, "input_spec"):
+        return
+    for name, ours, theirs in (
+        ("input_spec", spec.input_spec.to_dict(), data.input_spec.to_dict()),
+        # Colours and limbs change pictures only.
+        ("skeleton.names", spec.skeleton.names, data.skeleton.names),
+        ("labels", spec.labels, {name: data.labels.get(name) for name in spec.labels}),
+    ):
+        found = "; ".join(differences(ours, theirs, name, ("in the model", "in the data")))
+        if found:
+            raise ConfigError(
+                f"Expected a model and a data module with the same {name}, found {found}; give "
+                "both the same."
+            )

@@ -1,0 +1,142 @@
+"""The losses in training: how they are combined, which heads have labels, and when to stop."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from lightning_pose.errors import DivergedError
+from lightning_pose.features import Features
+from lightning_pose.losses.terms import LossTerms, over_processes
+from lightning_pose.weightings.base import TrainingStep, Weighting
+
+__all__ = ["TrainingLosses", "loss_scale", "refuse_infinite"]
+
+
+class TrainingLosses:
+    """Combines the heads' losses, and remembers which heads have seen a label.
+
+    Args:
+        heads: The names of the heads.
+
+    Attributes:
+        taught: The heads that have seen a label with a weight above 0, in any process, here or in
+            the training that their weights are from; None before any training.
+    """
+
+    def __init__(self, heads: Iterable[str]) -> None:
+        self.heads = list(heads)
+        self.taught: set[str] | None = None
+        self._announced = False
+
+    def combine(
+        self,
+        terms: Mapping[str, LossTerms],
+        features: Mapping[str, Features],
+        weighting: Weighting,
+        module: pl.LightningModule,
+    ) -> tuple[Tensor, TrainingStep, dict[str, float]]:
+        """Weight the losses of one step.
+
+        Args:
+            terms: The terms of each head's loss in this process.
+            features: Each head's view of the features.
+            weighting: Combines the losses.
+            module: Has the trainer, if there is one, the step and the epoch.
+
+        Returns:
+            The total, the step that the weighting has seen, and the numbers to log: the loss of
+            each head that has labels in this step, over all processes, and their total under "".
+
+        Raises:
+            DivergedError: The total is not finite.
+        """
+        trainer = module._trainer
+        processes = 1 if trainer is None else trainer.world_size
+
+        def mean(value: Tensor) -> Tensor:
+            if trainer is None or processes == 1:
+                return value
+            # A copy, because the reduction works in place.
+            return cast("Tensor", trainer.strategy.reduce(value.clone(), reduce_op="mean"))
+
+        losses, everybody = over_processes(terms, mean)
+        step = TrainingStep(
+            losses=losses,
+            features=features,
+            step=module.global_step,
+            epoch=module.current_epoch,
+            mean=mean,
+            # The scaler tries how far it can go; small gradients need no more than this.
+            scale=min(loss_scale(trainer), 1024.0),
+            processes=processes,
+        )
+        weighting.observe(step)
+        return weighting(losses), step, self._read(everybody, weighting, step.step)
+
+    @torch.no_grad()
+    def _read(
+        self, everybody: Mapping[str, LossTerms], weighting: Weighting, step: int
+    ) -> dict[str, float]:
+        """Read the losses over all processes as plain numbers, and note which heads had labels."""
+        means = {name: terms.mean() for name, terms in everybody.items()}
+        labelled = [terms.weight.sum() for terms in everybody.values()]
+        # In one transfer, because each wait for the device costs time.
+        numbers = torch.stack([*means.values(), *labelled, weighting(means)]).tolist()
+        refuse_infinite(dict(zip(means, numbers, strict=False)), numbers[-1], step)
+        weights = weighting.head_weights()
+        found = {"": numbers[-1]}
+        self.taught = self.taught or set()
+        for name, value, count in zip(means, numbers, numbers[len(means) :], strict=False):
+            if count > 0:
+                found[name] = value
+                # A weight that is a tensor changes from step to step.
+                if isinstance(weights[name], Tensor) or weights[name] > 0:
+                    self.taught.add(name)
+        return found
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """The heads that have seen no label so far, empty before any training."""
+        known = self.heads if self.taught is None else self.taught
+        return tuple(name for name in self.heads if name not in known)
+
+    def announce(self) -> None:
+        """Name the heads that have seen no label, once."""
+        if self.untrained and not self._announced:
+            self._announced = True
+            rank_zero_info(
+                f"No labels with a weight above 0 for {' and '.join(self.untrained)} so far: "
+                "nothing is logged for such a head, and predict leaves it out."
+            )
+
+
+def loss_scale(trainer: pl.Trainer | None) -> float:
+    """How much the precision scales losses before the backward pass, 1 if it does not."""
+    scaler = getattr(getattr(trainer, "precision_plugin", None), "scaler", None)
+    return 1.0 if scaler is None else float(scaler.get_scale())
+
+
+def refuse_infinite(losses: Mapping[str, float], total: float, step: int) -> None:
+    """Stop if the total loss is not finite, and name the heads that caused it.
+
+    Args:
+        losses: Loss by head name.
+        total: The combined loss.
+        step: The optimiser step.
+
+    Raises:
+        DivergedError: The total is NaN or infinite.
+    """
+    if math.isfinite(total):
+        return
+    names = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    raise DivergedError(
+        f"Expected finite losses, found NaN or infinity in {' and '.join(names) or 'their sum'} at "
+        f"step {step}; training stopped and the checkpoints so far are kept: lower the learning "
+        "rate, or set that head's weight to 0 to find the cause."
+    )
