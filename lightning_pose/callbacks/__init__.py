@@ -1,8 +1,17 @@
-"""What happens beside the training: pictures, predictions, the table at the end, loggers."""
+"""Callbacks and loggers: the best checkpoint, its predictions, contact sheets and the summary."""
 
+from lightning_pose.callbacks.best import BestCheckpoint, KeepsBest
 from lightning_pose.callbacks.contact_sheet import ContactSheet
-from lightning_pose.callbacks.loggers import log_config, log_picture
+from lightning_pose.callbacks.loggers import log_config, log_image
 from lightning_pose.callbacks.predictions import SavePredictions
 from lightning_pose.callbacks.summary import RunSummary
 
-__all__ = ["ContactSheet", "RunSummary", "SavePredictions", "log_config", "log_picture"]
+__all__ = [
+    "BestCheckpoint",
+    "ContactSheet",
+    "KeepsBest",
+    "RunSummary",
+    "SavePredictions",
+    "log_config",
+    "log_image",
+]

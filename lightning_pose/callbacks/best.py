@@ -1,37 +1,54 @@
-"""Which validation is the best so far, by the rule of the checkpoint that is kept of it."""
+"""The checkpoint of the best validation, and listeners that save more from that validation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from typing_extensions import override
 
-__all__ = ["BestValidation"]
+__all__ = ["BestCheckpoint", "KeepsBest"]
 
 
-class BestValidation:
-    """Decides as Lightning's ModelCheckpoint does, so that what callbacks keep is of best.ckpt.
+@runtime_checkable
+class KeepsBest(Protocol):
+    """A listener that `BestCheckpoint` notifies of a new best validation."""
 
-    A figure must be better than all before, and in `fit` the weights must be others than those that
-    were kept last: between two optimiser steps, ModelCheckpoint does not write again.
-    """
+    def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save data from the validation for which best.ckpt was just written.
 
-    def __init__(self) -> None:
-        self.figure = float("-inf")
-        self.step = 0
-
-    def is_new(self, trainer: pl.Trainer) -> bool:
-        """Say whether the validation that just ended is the best so far, and remember it.
+        It is called in every process, before the next validation starts.
 
         Args:
-            trainer: Has `val/main` among its callback metrics.
-
-        Returns:
-            True where everything kept of the best validation should be replaced.
+            trainer: The trainer, whose callback metrics are those of this validation.
+            pl_module: The model.
         """
-        fast_dev_run = getattr(trainer, "fast_dev_run", False)  # Set where no annotation shows it.
-        if trainer.sanity_checking or fast_dev_run:
-            return False
-        if trainer.state.fn == "fit" and trainer.global_step == self.step:
-            return False
-        figure = float(trainer.callback_metrics.get("val/main", float("nan")))
-        if not figure > self.figure:
-            return False
-        self.figure, self.step = figure, trainer.global_step
-        return True
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Writes best.ckpt after every validation whose `val/main` is higher than all earlier ones.
+
+    It alone decides which validation is the best, and notifies its listeners if and only if it has
+    written the file. Everything that a run saves from its best validation therefore matches
+    best.ckpt, even where Lightning skips writing, as between two optimiser steps, and after a run
+    is resumed.
+
+    Args:
+        folder: The folder for best.ckpt.
+        listeners: Notified after each new best.ckpt, in this order. Listeners that collect data
+            during a validation are also callbacks of the trainer: Lightning runs them before every
+            checkpoint callback.
+    """
+
+    def __init__(self, folder: Path, listeners: Sequence[KeepsBest] = ()) -> None:
+        super().__init__(folder, "best", "val/main", mode="max", enable_version_counter=False)
+        self.listeners = listeners
+
+    @override
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        # Lightning has no public hook here. Every process calls this method, and, without save_last
+        # and save_on_exception, only for a new best validation.
+        super()._save_checkpoint(trainer, filepath)
+        for listener in self.listeners:
+            listener.keep_best(trainer, trainer.lightning_module)

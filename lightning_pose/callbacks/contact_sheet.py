@@ -1,19 +1,21 @@
-"""A picture of predictions after every validation, in the run's folder and in the loggers."""
+"""An image of predictions after every validation, in the run's folder and in the loggers."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from jaxtyping import UInt8
+import torch.nn.functional as F
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
-from lightning_pose.batch import Batch, Prediction
-from lightning_pose.callbacks.loggers import log_picture
-from lightning_pose.errors import InputError
-from lightning_pose.metrics import dice_per_person, joint_errors
+from lightning_pose.batch import Batch
+from lightning_pose.callbacks.loggers import log_image
+from lightning_pose.errors import ConfigError
+from lightning_pose.metrics import Judgement
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.visualization import Tile, contact_sheet
 
@@ -21,22 +23,22 @@ __all__ = ["ContactSheet"]
 
 
 class ContactSheet(Callback):
-    """Draws the first people of every validation: the truth, and beside it each head's prediction.
+    """Draws the first people of every validation: the ground truth next to each head's prediction.
 
-    Above a prediction stands how good it is for this person: the Dice of a mask, or the median
-    distance of the joints from the truth in pixels of the crop.
+    The caption of a prediction shows the head's first metric for this person. Heads without a
+    drawable prediction are left out.
 
     Args:
-        folder: Where the PNGs go, one a validation, named by epoch and optimiser step.
-        people: How many people a sheet shows, 1 or more.
+        folder: The folder for the PNGs, one per validation, named by epoch and optimiser step.
+        people: Number of people per sheet, 1 or more.
 
     Raises:
-        InputError: `people` is less than 1.
+        ConfigError: `people` is less than 1.
     """
 
     def __init__(self, folder: Path, people: int = 8) -> None:
         if people < 1:
-            raise InputError(
+            raise ConfigError(
                 f"Expected 1 or more people on a contact sheet, found {people}; raise it."
             )
         self.folder = folder
@@ -44,7 +46,7 @@ class ContactSheet(Callback):
         self._rows: list[list[Tile]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin an empty sheet."""
+        """Start an empty sheet."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -56,14 +58,12 @@ class ContactSheet(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep people until the sheet is full."""
+        """Collect people until the sheet is full."""
         missing = self.people - len(self._rows)
         if trainer.sanity_checking or not trainer.is_global_zero or missing < 1:
             return
-        skeleton = pl_module.skeleton
-        assert isinstance(skeleton, Skeleton), "a PoseModule has a skeleton"
         for person in range(min(missing, len(batch))):
-            self._rows.append(_tiles(batch, outputs["predictions"], person, skeleton))
+            self._rows.append(_tiles(outputs, batch, person))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the sheet and send it to the loggers."""
@@ -75,36 +75,46 @@ class ContactSheet(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"epoch_{trainer.current_epoch:03d}_step_{trainer.global_step:06d}.png"
         Image.fromarray(sheet).save(self.folder / name)
-        log_picture(trainer.loggers, "val/predictions", sheet, trainer.global_step)
+        log_image(trainer.loggers, "val/predictions", sheet, trainer.global_step)
 
 
-def _tiles(
-    batch: Batch, predictions: dict[str, Prediction], person: int, skeleton: Skeleton
-) -> list[Tile]:
-    """The truth and each head's answer for one person."""
-    picture: UInt8[np.ndarray, "H W 3"] = batch.image[person].permute(1, 2, 0).cpu().numpy()
-    tiles = [
-        Tile(
-            picture,
-            "truth",
-            keypoints=batch.keypoints[person].cpu().numpy(),
-            drawn=batch.labelled[person].cpu().numpy(),
-            mask=(batch.mask[person] == 1).cpu().numpy(),
-        )
-    ]
-    true_mask = batch.mask.where(batch.valid, -1)[[person]]
-    truth = batch.keypoints[[person]], batch.labelled[[person]]
-    for name, prediction in predictions.items():
-        tile = Tile(picture, name)
+def _tiles(found: Judgement, batch: Batch, person: int) -> list[Tile]:
+    """The ground truth and each head's prediction for one person, without the padding."""
+    height, width = batch.input_size[person].tolist()
+
+    def cut(pixels: Tensor) -> np.ndarray:
+        part: np.ndarray = pixels[..., :height, :width].cpu().numpy()
+        return part
+
+    image = cut(batch.image[person]).transpose(1, 2, 0)
+    truth = Tile(
+        image,
+        "truth",
+        keypoints=batch.keypoints[person].cpu().numpy(),
+        drawn=batch.labelled[person].cpu().numpy(),
+        mask=cut(batch.mask[person] == 1),
+    )
+    tiles = [truth]
+    for head, judged in found["judged"].items():
+        prediction = judged.prediction
+        tile = Tile(image, _caption(head, found["values"][head], person))
+        if prediction.heatmap is not None:
+            cells, size = prediction.heatmap[[person]].float(), batch.image.shape[2:]
+            whole = F.interpolate(cells, size, mode="bilinear", align_corners=False)
+            tile.heatmap = cut(whole[0, 0])
         if prediction.mask is not None:
-            tile.mask = (prediction.mask[person] > 0.5).cpu().numpy()
-            dice = float(dice_per_person(prediction.mask[[person]], true_mask))
-            tile.caption += "" if math.isnan(dice) else f"  {dice:.2f}"
+            tile.mask = cut(prediction.mask[person] > 0.5)
         if prediction.keypoints is not None:
-            keypoints = prediction.keypoints[[person]].float()
-            tile.keypoints = keypoints[0].cpu().numpy()
-            tile.drawn = np.ones(skeleton.num_joints, dtype=np.bool_)
-            error = float(joint_errors(keypoints, *truth).nanmedian())
-            tile.caption += "" if math.isnan(error) else f"  {error:.1f} px"
-        tiles.append(tile)
+            tile.keypoints = prediction.keypoints[person].float().cpu().numpy()
+        if {"heatmap", "mask", "keypoints"} & set(prediction.fields()):
+            tiles.append(tile)
     return tiles
+
+
+def _caption(head: str, values: Mapping[str, Tensor], person: int) -> str:
+    """The head's name, and the value of its first metric if this person has one."""
+    if not values:
+        return head
+    metric, column = next(iter(values.items()))
+    value = float(column[person])
+    return head if math.isnan(value) else f"{head}  {metric} {value:.2f}"

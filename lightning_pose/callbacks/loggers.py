@@ -1,4 +1,4 @@
-"""What differs between loggers; no other file knows a vendor."""
+"""Everything that depends on the logger; no other file handles specific loggers."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,27 +7,25 @@ import numpy as np
 from jaxtyping import UInt8
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from lightning_pose.errors import InputError
-
-__all__ = ["log_config", "log_picture"]
+__all__ = ["log_config", "log_image"]
 
 
-def log_picture(
-    loggers: Iterable[Logger], name: str, picture: UInt8[np.ndarray, "H W 3"], step: int
+def log_image(
+    loggers: Iterable[Logger], name: str, image: UInt8[np.ndarray, "H W 3"], step: int
 ) -> None:
-    """Send an RGB picture to every logger that shows pictures.
+    """Send an image to every logger that supports images.
 
     Args:
         loggers: The trainer's loggers.
-        name: The name under which the logger shows it.
-        picture: RGB.
-        step: The optimiser step that it belongs to.
+        name: The name of the image in the logger.
+        image: RGB.
+        step: The optimiser step of the image.
     """
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, picture, global_step=step, dataformats="HWC")
+            logger.experiment.add_image(name, image, global_step=step, dataformats="HWC")
         elif isinstance(logger, WandbLogger):
-            logger.log_image(key=name, images=[picture], step=step)
+            logger.log_image(key=name, images=[image], step=step)
 
 
 def log_config(loggers: Iterable[Logger], config: dict[str, Any]) -> None:
@@ -36,22 +34,6 @@ def log_config(loggers: Iterable[Logger], config: dict[str, Any]) -> None:
     Args:
         loggers: The trainer's loggers.
         config: Plain data.
-
-    Raises:
-        InputError: W&B cannot begin a run.
     """
     for logger in loggers:
-        if not isinstance(logger, WandbLogger):
-            logger.log_hyperparams(config)
-            continue
-        # Imported when it is used: it takes a second, and few runs have it.
-        import wandb
-
-        try:
-            logger.log_hyperparams(config)
-        except wandb.Error as error:
-            words = " ".join(str(error).split()).rstrip(".")
-            raise InputError(
-                f"Expected W&B to begin a run, found: {words}; log in with `wandb login`, or add "
-                "--trainer.logger.init_args.offline true."
-            ) from error
+        logger.log_hyperparams(config)

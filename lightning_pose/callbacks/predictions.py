@@ -1,4 +1,4 @@
-"""Keep the predictions of the best validation, person by person, for paired statistics."""
+"""predictions.npz: the model's predictions for each person in the best validation."""
 
 from pathlib import Path
 from typing import Any
@@ -7,24 +7,30 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
-from lightning_pose.batch import Batch, Prediction
-from lightning_pose.callbacks.best import BestValidation
-from lightning_pose.geometry import apply_affine, crop_scale, invert_affine
-from lightning_pose.metrics import dice_per_person, joint_errors
+from lightning_pose.batch import Batch
+from lightning_pose.geometry import crop_scale
+from lightning_pose.metrics import Judgement
 
 __all__ = ["SavePredictions"]
 
 
 class SavePredictions(Callback):
-    """Writes predictions.npz after every validation that is the best so far.
+    """Writes predictions.npz for the best validation of `fit`, and at the end of `validate`.
 
-    The file holds `person_id` (N,) in ascending order, `crop_scale` (N,) input pixels per source
-    pixel, and for each head HEAD:
+    In `fit` it is a listener of `BestCheckpoint`. The file has one row per person, sorted by
+    `person_id`, and is enough to compute other metrics later:
 
-    * `HEAD/keypoints` (N, K, 2) in source pixels, `HEAD/scores` (N, K) and `HEAD/errors` (N, K),
-      the distance to the truth in source pixels, NaN where a joint is not labelled; or
-    * `HEAD/dice` (N,), NaN where a person has no mask.
+    * `person_id` (N,), `image_size` (N, 2) height and width of the source image, `crop_scale` (N,)
+      input pixels per source pixel, and `head_size`, `torso_size` (N,) in source pixels and `area`
+      (N,) in square source pixels, 0 where unknown;
+    * `visibility` (N, K) of the true joints, before the crop, and `label/NAME` (N,) for each
+      image-level label;
+    * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,
+      `HEAD/scores` (N, K), `HEAD/errors` (N, K), the distance from the truth in source pixels, NaN
+      where a joint is not labelled, `HEAD/probabilities` (N, C) and `HEAD/value` (N,);
+    * `HEAD/METRIC` (N,), the value of each metric for each person, NaN where nothing is labelled.
 
     Args:
         path: The file to write.
@@ -32,11 +38,10 @@ class SavePredictions(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.best = BestValidation()
         self._rows: list[dict[str, np.ndarray]] = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the rows of the validation before."""
+        """Discard the rows of the previous validation."""
         self._rows = []
 
     def on_validation_batch_end(
@@ -48,20 +53,20 @@ class SavePredictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take the rows of one batch."""
-        if trainer.sanity_checking:
-            return
-        row = {"person_id": batch.person_id, "crop_scale": crop_scale(batch.crop)}
-        for name, prediction in outputs["predictions"].items():
-            fields = _fields(prediction, batch)
-            row.update({f"{name}/{field}": value for field, value in fields.items()})
-        self._rows.append({key: value.float().cpu().numpy() for key, value in row.items()})
-        self._rows[-1]["person_id"] = batch.person_id.cpu().numpy()
+        """Collect the rows of one batch."""
+        self._rows.append({key: _array(v) for key, v in _columns(outputs, batch).items()})
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the file if this validation is the best so far."""
-        if not self.best.is_new(trainer):
-            return
+        """Write the file if the validation is not part of `fit`."""
+        fast_dev_run = getattr(trainer, "fast_dev_run", False)  # An attribute without annotation.
+        if trainer.state.fn == "validate" and not fast_dev_run:
+            self._write(trainer)
+
+    def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file for a new best validation."""
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
         rows = self._rows
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
@@ -69,19 +74,40 @@ class SavePredictions(Callback):
             rows = [row for part in gathered for row in part]
         if not trainer.is_global_zero:
             return
-        table: dict[str, Any] = {key: np.concatenate([r[key] for r in rows]) for key in rows[0]}
+        table: dict[str, Any] = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         order = np.argsort(table["person_id"], kind="stable")
-        # Written aside and renamed, so that a run killed right here keeps the file it had.
+        # Written to a temporary file and renamed, so that a run killed here keeps its previous
+        # file.
         aside = self.path.with_suffix(".part.npz")
-        np.savez_compressed(aside, **{key: value[order] for key, value in table.items()})
+        np.savez_compressed(aside, **{key: column[order] for key, column in table.items()})
         aside.replace(self.path)
 
 
-def _fields(prediction: Prediction, batch: Batch) -> dict[str, torch.Tensor]:
-    if prediction.mask is not None:
-        return {"dice": dice_per_person(prediction.mask, batch.mask.where(batch.valid, -1))}
-    assert prediction.keypoints is not None, "a head predicts keypoints or a mask"
-    assert prediction.scores is not None, "every keypoint has a score"
-    keypoints = apply_affine(invert_affine(batch.crop), prediction.keypoints.float())
-    errors = joint_errors(keypoints, batch.source_keypoints, batch.source_labelled)
-    return {"keypoints": keypoints, "scores": prediction.scores, "errors": errors}
+def _columns(found: Judgement, batch: Batch) -> dict[str, Tensor]:
+    columns = {
+        "person_id": batch.person_id,
+        "image_size": batch.image_size,
+        "crop_scale": crop_scale(batch.crop),
+        "head_size": batch.head_size,
+        "torso_size": batch.torso_size,
+        "area": batch.area,
+        "visibility": batch.source_visibility,
+    }
+    columns |= {f"label/{name}": label for name, label in batch.labels.items()}
+    for head, judged in found["judged"].items():
+        filled = {
+            "keypoints": judged.keypoints,
+            "scores": judged.prediction.scores,
+            "errors": judged.errors,
+            "probabilities": judged.prediction.probabilities,
+            "value": judged.prediction.value,
+        }
+        columns |= {f"{head}/{name}": v for name, v in filled.items() if v is not None}
+        columns |= {f"{head}/{name}": value for name, value in found["values"][head].items()}
+    return columns
+
+
+def _array(value: Tensor) -> np.ndarray:
+    """Convert to NumPy: floating point to float32, whatever the precision; integers unchanged."""
+    array: np.ndarray = (value.float() if value.is_floating_point() else value).cpu().numpy()
+    return array

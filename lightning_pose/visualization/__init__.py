@@ -1,6 +1,6 @@
-"""Drawing: skeletons and masks over pictures, and sheets of them."""
+"""Drawing: skeletons, masks and heatmaps over images, and sheets of them."""
 
-from lightning_pose.visualization.drawing import draw_mask, draw_skeleton
+from lightning_pose.visualization.drawing import draw_heatmap, draw_mask, draw_skeleton
 from lightning_pose.visualization.sheet import Tile, contact_sheet
 
-__all__ = ["Tile", "contact_sheet", "draw_mask", "draw_skeleton"]
+__all__ = ["Tile", "contact_sheet", "draw_heatmap", "draw_mask", "draw_skeleton"]

@@ -1,4 +1,4 @@
-"""Skeletons and masks over a picture, anti-aliased and at sub-pixel positions."""
+"""Skeletons, masks and heatmaps over an image, anti-aliased and at sub-pixel positions."""
 
 import cv2
 import numpy as np
@@ -6,11 +6,10 @@ from jaxtyping import Bool, Float, UInt8
 
 from lightning_pose.skeletons import Skeleton
 
-__all__ = ["draw_mask", "draw_skeleton"]
+__all__ = ["draw_heatmap", "draw_mask", "draw_skeleton"]
 
-_SHIFT = (
-    4  # OpenCV takes coordinates as integers of 1/16 pixel; a whole number is a pixel's centre.
-)
+# OpenCV takes coordinates as integers in units of 1/16 pixel; a whole pixel is a pixel's centre.
+_SHIFT = 4
 _OUTLINE = (20, 20, 20)
 
 
@@ -22,23 +21,23 @@ def draw_skeleton(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw a person's limbs and joints in the skeleton's colours.
 
-    Lines are as wide as suits the size of the person, with a dark edge that sets them off from
-    any background. A limb is drawn where both of its joints are.
+    The width of the lines follows the size of the person; a dark edge sets them off from any
+    background. A limb is drawn if both of its joints are.
 
     Args:
-        image: The RGB picture, which stays as it is.
-        keypoints: (x, y) in its pixels.
-        drawn: Which joints to draw; one that is not finite is never drawn.
+        image: The RGB image, which is not modified.
+        keypoints: (x, y) in the image's pixels.
+        drawn: Which joints to draw; joints that are not finite are never drawn.
         skeleton: The joints, limbs and colours.
 
     Returns:
-        A copy of the picture with the person drawn on it.
+        A copy of the image with the person drawn on it.
 
     Example:
         >>> from lightning_pose.skeletons import LSP14
-        >>> picture, points = np.zeros((5, 7, 3), np.uint8), np.zeros((14, 2))
+        >>> image, points = np.zeros((5, 7, 3), np.uint8), np.zeros((14, 2))
         >>> points[13] = 4, 2
-        >>> draw_skeleton(picture, points, np.arange(14) == 13, LSP14)[2, 4].tolist()
+        >>> draw_skeleton(image, points, np.arange(14) == 13, LSP14)[2, 4].tolist()
         [240, 200, 60]
     """
     canvas = np.ascontiguousarray(image).copy()
@@ -47,7 +46,7 @@ def draw_skeleton(
         return canvas
     extent = float(np.ptp(keypoints[drawn], axis=0).max())
     width = int(np.clip(round(min(extent, *image.shape[:2]) / 75), 1, 24))
-    # A prediction may lie anywhere, but OpenCV's integers end.
+    # A prediction may lie anywhere, but OpenCV's integers overflow.
     points = np.round(np.clip(np.where(drawn[:, None], keypoints, 0), -1e6, 1e6) * (1 << _SHIFT))
     centres = [(int(x), int(y)) for x, y in points]
     limbs = [
@@ -90,22 +89,22 @@ def draw_mask(
     colour: tuple[int, int, int] = (70, 210, 150),
     opacity: float = 0.4,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Lay a translucent colour with a firm contour over a person.
+    """Overlay a person with a translucent colour and an opaque contour.
 
     Args:
-        image: The RGB picture, which stays as it is.
+        image: The RGB image, which is not modified.
         mask: Which pixels are the person.
         colour: Red, green and blue of the mask, 0 to 255.
-        opacity: How much of the colour covers the picture, 0 to 1.
+        opacity: How much of the colour covers the image, 0 to 1.
 
     Returns:
-        A copy of the picture with the mask on it.
+        A copy of the image with the mask on it.
 
     Example:
         >>> mask = np.zeros((9, 9), dtype=bool)
         >>> mask[2:7, 2:7] = True
-        >>> picture = draw_mask(np.zeros((9, 9, 3), np.uint8), mask, (100, 200, 50), opacity=0.5)
-        >>> picture[4, 4].tolist(), picture[0, 0].tolist()
+        >>> drawn = draw_mask(np.zeros((9, 9, 3), np.uint8), mask, (100, 200, 50), opacity=0.5)
+        >>> drawn[4, 4].tolist(), drawn[0, 0].tolist()
         ([50, 100, 25], [0, 0, 0])
     """
     canvas = np.ascontiguousarray(image).copy()
@@ -115,3 +114,32 @@ def draw_mask(
     width = max(1, round(max(image.shape[:2]) / 500))
     cv2.drawContours(canvas, contours, -1, colour, width, cv2.LINE_AA)
     return canvas
+
+
+def draw_heatmap(
+    image: UInt8[np.ndarray, "H W 3"],
+    heatmap: Float[np.ndarray, "H W"],
+    colour: tuple[int, int, int] = (255, 90, 30),
+    opacity: float = 0.7,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Overlay an image with a colour that is more opaque where the heatmap is higher.
+
+    Args:
+        image: The RGB image, which is not modified.
+        heatmap: One value per pixel; the largest is drawn with the full opacity, 0 and below not at
+            all.
+        colour: Red, green and blue of the peaks, 0 to 255.
+        opacity: How much of the colour covers the image at the highest peak, 0 to 1.
+
+    Returns:
+        A copy of the image with the heatmap on it.
+
+    Example:
+        >>> heatmap = np.array([[0.0, 0.2, 0.4]])
+        >>> draw_heatmap(np.zeros((1, 3, 3), np.uint8), heatmap, (100, 0, 200), 0.5)[0].tolist()
+        [[0, 0, 0], [25, 0, 50], [50, 0, 100]]
+    """
+    peak = max(float(heatmap.max()), np.finfo(np.float32).tiny)
+    cover = np.clip(heatmap / peak, 0, 1)[..., None] * opacity
+    blended: np.ndarray = np.round(image * (1 - cover) + np.array(colour) * cover)
+    return blended.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of people, the truth and each head's answer side by side."""
+"""Contact sheets: rows of people, with the ground truth and each head's prediction side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from lightning_pose.geometry import crop_matrix, picture_box, transform_points
+from lightning_pose.geometry import crop_matrix, image_box, transform_points
 from lightning_pose.skeletons import Skeleton
-from lightning_pose.visualization.drawing import draw_mask, draw_skeleton
+from lightning_pose.visualization.drawing import draw_heatmap, draw_mask, draw_skeleton
 
 __all__ = ["Tile", "contact_sheet"]
 
@@ -20,14 +20,15 @@ _GAP, _CAPTION = 8, 22
 
 @dataclass
 class Tile:
-    """One picture of a sheet and what is drawn over it.
+    """One image of a sheet and what is drawn over it.
 
     Attributes:
-        image: The RGB picture.
-        caption: What stands above it, such as the name of a head and its score for this person.
-        keypoints: (x, y) in the picture's pixels.
+        image: The RGB image.
+        caption: The text above it, such as the name of a head and its score for this person.
+        keypoints: (x, y) in the image's pixels.
         drawn: Which of them to draw; by default all.
         mask: Which pixels are the person.
+        heatmap: One value per pixel, high where a joint is.
     """
 
     image: UInt8[np.ndarray, "H W 3"]
@@ -35,67 +36,76 @@ class Tile:
     keypoints: Float[np.ndarray, "K 2"] | None = None
     drawn: Bool[np.ndarray, " K"] | None = None
     mask: Bool[np.ndarray, "H W"] | None = None
+    heatmap: Float[np.ndarray, "H W"] | None = None
 
 
 def contact_sheet(
     rows: Sequence[Sequence[Tile]], skeleton: Skeleton, height: int = 256
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Draw rows of tiles, one row a person.
+    """Draw rows of tiles, one row per person.
 
-    Pictures are brought to one height before anything is drawn on them, so that lines and contours
-    stay fine also where crops are small.
+    Images are scaled to one height before anything is drawn on them, so that lines and contours
+    stay fine where crops are small.
 
     Args:
         rows: The tiles; rows may be of different lengths.
         skeleton: The joints of every tile.
-        height: Height of a tile's picture on the sheet in pixels.
+        height: Height of a tile's image on the sheet in pixels.
 
     Returns:
-        The sheet as an RGB picture.
+        The sheet as an RGB image.
 
     Raises:
-        ValueError: There is no tile.
+        ValueError: There are no tiles.
 
     Example:
         >>> from lightning_pose.skeletons import LSP14
-        >>> picture = np.zeros((128, 96, 3), dtype=np.uint8)
-        >>> contact_sheet([[Tile(picture, "truth"), Tile(picture, "joints")]], LSP14).shape
+        >>> image = np.zeros((128, 96, 3), dtype=np.uint8)
+        >>> contact_sheet([[Tile(image, "truth"), Tile(image, "joints")]], LSP14).shape
         (294, 408, 3)
     """
-    pictures = [[_draw(tile, skeleton, height) for tile in row] for row in rows]
-    if not any(pictures):
+    drawn = [[_draw(tile, skeleton, height) for tile in row] for row in rows]
+    if not any(drawn):
         raise ValueError("Expected at least one tile for a contact sheet, found none.")
     step = height + _CAPTION + _GAP
-    width = max(sum(picture.shape[1] + _GAP for picture in row) for row in pictures) + _GAP
+    width = max(sum(image.shape[1] + _GAP for image in row) for row in drawn) + _GAP
     sheet = Image.new("RGB", (width, len(rows) * step + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=15)
-    for index, (row, tiles) in enumerate(zip(pictures, rows, strict=True)):
+    for index, (row, tiles) in enumerate(zip(drawn, rows, strict=True)):
         left, top = _GAP, _GAP + index * step
-        for picture, tile in zip(row, tiles, strict=True):
+        for image, tile in zip(row, tiles, strict=True):
             caption = tile.caption
-            while caption.strip("…") and pen.textlength(caption, font) > picture.shape[1]:
+            while caption.strip("…") and pen.textlength(caption, font) > image.shape[1]:
                 caption = caption.rstrip("…")[:-1] + "…"
             pen.text((left + 1, top), caption, _INK, font)
-            sheet.paste(Image.fromarray(picture), (left, top + _CAPTION))
-            left += picture.shape[1] + _GAP
+            sheet.paste(Image.fromarray(image), (left, top + _CAPTION))
+            left += image.shape[1] + _GAP
     return np.asarray(sheet)
 
 
 def _draw(tile: Tile, skeleton: Skeleton, height: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The tile's picture at the sheet's size, with mask and skeleton."""
+    """The tile's image at the sheet's size, with heatmap, mask and skeleton."""
     rows, columns = tile.image.shape[:2]
     size = (height, max(1, round(columns * height / rows)))
-    # One matrix moves picture, mask and points, so that they cannot come apart.
-    matrix = crop_matrix(picture_box((rows, columns)), size, enlarge=1.0)
-    # Without the border's own pixels a line of black would run along the edges.
+    # One matrix moves the image, maps and points, so that they stay aligned.
+    matrix = crop_matrix(image_box((rows, columns)), size, enlarge=1.0)
+    # Without replicated pixels, a black line would run along the edges.
     border = cv2.BORDER_REPLICATE
     flags = cv2.INTER_CUBIC if height >= rows else cv2.INTER_LINEAR
     canvas = cv2.warpAffine(tile.image, matrix, size[::-1], flags=flags, borderMode=border)
+
+    def warp(values: np.ndarray) -> np.ndarray:
+        values = values.astype(np.float32)
+        warped: np.ndarray = cv2.warpAffine(
+            values, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border
+        )
+        return warped
+
+    if tile.heatmap is not None:
+        canvas = draw_heatmap(canvas, warp(tile.heatmap))
     if tile.mask is not None:
-        mask = tile.mask.astype(np.float32)
-        share = cv2.warpAffine(mask, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=border)
-        canvas = draw_mask(canvas, share > 0.5)
+        canvas = draw_mask(canvas, warp(tile.mask) > 0.5)
     if tile.keypoints is not None:
         drawn = np.ones(len(tile.keypoints), dtype=np.bool_) if tile.drawn is None else tile.drawn
         points = transform_points(matrix, tile.keypoints.astype(np.float32))

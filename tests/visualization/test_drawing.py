@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from lightning_pose.skeletons import LSP14
-from lightning_pose.visualization import draw_mask, draw_skeleton
+from lightning_pose.visualization import draw_heatmap, draw_mask, draw_skeleton
 
 
 def black(height=80, width=100):
     return np.zeros((height, width, 3), dtype=np.uint8)
 
 
-def centre_of_light(picture):
-    light = picture.astype(float).sum(axis=2)
+def centre_of_light(image):
+    light = image.astype(float).sum(axis=2)
     rows, columns = np.indices(light.shape)
     return (columns * light).sum() / light.sum(), (rows * light).sum() / light.sum()
 
@@ -21,8 +21,8 @@ def centre_of_light(picture):
 def test_a_joint_is_drawn_at_its_point_to_a_fraction_of_a_pixel(point):
     points = np.zeros((14, 2), dtype=np.float32)
     points[13] = point
-    picture = draw_skeleton(black(), points, np.arange(14) == 13, LSP14)
-    assert centre_of_light(picture) == pytest.approx(point, abs=0.15)
+    image = draw_skeleton(black(), points, np.arange(14) == 13, LSP14)
+    assert centre_of_light(image) == pytest.approx(point, abs=0.15)
 
 
 def test_limbs_have_the_skeletons_colours_and_only_between_drawn_joints():
@@ -31,15 +31,15 @@ def test_limbs_have_the_skeletons_colours_and_only_between_drawn_joints():
     for limb, colour in zip(LSP14.limbs, LSP14.colours, strict=True):
         drawn = np.isin(np.arange(14), limb)
         x, y = np.round(points[drawn].mean(axis=0)).astype(int)
-        picture = draw_skeleton(black(300, 400), points, drawn, LSP14)
-        # Thin lines are anti-aliased: their pixel of full colour may be the one beside.
-        near = picture[y - 1 : y + 2, x - 1 : x + 2].astype(int)
+        image = draw_skeleton(black(300, 400), points, drawn, LSP14)
+        # Thin lines are anti-aliased: the pixel with the full colour may be the one next to it.
+        near = image[y - 1 : y + 2, x - 1 : x + 2].astype(int)
         assert np.abs(near - colour).max(axis=2).min() < 40
         one = draw_skeleton(black(300, 400), points, np.arange(14) == limb[0], LSP14)
         assert not one[y, x].any()
 
 
-def test_the_picture_stays_and_joints_that_are_not_drawn_leave_no_trace():
+def test_the_image_stays_and_joints_that_are_not_drawn_leave_no_trace():
     image = np.random.default_rng(0).integers(0, 255, (80, 100, 3), dtype=np.uint8)
     before = image.copy()
     points = np.full((14, 2), 30.0, dtype=np.float32)
@@ -54,26 +54,46 @@ def test_a_wild_point_breaks_nothing(value):
     points = np.full((14, 2), 30.0, dtype=np.float32)
     points[:, 0] = np.linspace(5, 95, 14)
     points[3] = value
-    picture = draw_skeleton(black(), points, np.ones(14, dtype=bool), LSP14)
-    assert picture.any()
+    image = draw_skeleton(black(), points, np.ones(14, dtype=bool), LSP14)
+    assert image.any()
     if not np.isfinite(value):
         known = draw_skeleton(black(), np.nan_to_num(points), np.arange(14) != 3, LSP14)
-        np.testing.assert_array_equal(picture, known)
+        np.testing.assert_array_equal(image, known)
 
 
 def test_a_mask_tints_its_pixels_and_has_a_contour():
     mask = np.zeros((80, 100), dtype=bool)
     mask[20:60, 30:70] = True
     image = np.full((80, 100, 3), 100, dtype=np.uint8)
-    picture = draw_mask(image, mask, colour=(200, 0, 100), opacity=0.5)
+    tinted = draw_mask(image, mask, colour=(200, 0, 100), opacity=0.5)
     assert (image == 100).all()
-    assert (picture[25:55, 35:65] == (150, 50, 100)).all()
-    np.testing.assert_allclose(picture[20, 50], [200, 0, 100], atol=15)  # anti-aliased
+    assert (tinted[25:55, 35:65] == (150, 50, 100)).all()
+    np.testing.assert_allclose(tinted[20, 50], [200, 0, 100], atol=15)  # anti-aliased
     far = np.ones_like(mask)
     far[17:63, 27:73] = False
-    assert (picture[far] == 100).all()
+    assert (tinted[far] == 100).all()
 
 
 def test_an_empty_mask_changes_nothing():
     image = np.full((8, 9, 3), 100, dtype=np.uint8)
     np.testing.assert_array_equal(draw_mask(image, np.zeros((8, 9), dtype=bool)), image)
+
+
+def test_a_heatmap_covers_its_peak_most_and_nothing_where_it_is_zero():
+    rows, columns = np.mgrid[:80, :100]
+    heatmap = np.exp(-((columns - 60.0) ** 2 + (rows - 25.0) ** 2) / 50)
+    heatmap[heatmap < 1e-3] = 0
+    image = np.full((80, 100, 3), 40, dtype=np.uint8)
+    drawn = draw_heatmap(image, heatmap, colour=(240, 140, 40), opacity=0.5)
+    assert drawn[25, 60].tolist() == [140, 90, 40]
+    assert np.unravel_index(drawn[..., 0].argmax(), (80, 100)) == (25, 60)
+    assert (drawn[heatmap == 0] == 40).all()
+    assert (image == 40).all()
+    # Only the shape of the map matters, because heads may scale their maps freely.
+    np.testing.assert_array_equal(draw_heatmap(image, heatmap * 1e-3, (240, 140, 40), 0.5), drawn)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_a_heatmap_without_a_peak_changes_nothing(value):
+    image = np.random.default_rng(0).integers(0, 255, (8, 9, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(draw_heatmap(image, np.full((8, 9), value)), image)

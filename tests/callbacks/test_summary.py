@@ -1,0 +1,52 @@
+"""The summary prints the figures of best.ckpt, the folder, and a command that can be copied."""
+
+import shlex
+
+import pytest
+
+from lightning_pose.callbacks import BestCheckpoint, RunSummary
+from tests.callbacks.model import StubModel, loader, make_trainer
+from tests.metrics.people import make_people
+
+
+def test_it_prints_figures_folder_and_next_command(tmp_path, capsys) -> None:
+    run = tmp_path / "my [old] :key: runs"
+    run.mkdir()
+    summary = RunSummary(run)
+    model = StubModel([0.3, 0.1])
+    trainer = make_trainer(BestCheckpoint(run, [summary]), summary, max_epochs=2)
+    trainer.fit(model, loader(make_people(2)), loader(make_people(6)))
+    capsys.readouterr()
+    summary.print()
+    printed = capsys.readouterr().out
+    for metric in ("joints/PCKh", "joints/PCK", "joints/RMSE", "mask/Dice"):
+        best, later = (f"{figures[metric]:.4f}" for figures in model.history)
+        assert best in printed
+        assert later not in printed
+    assert "loss" not in printed
+    assert f"Run folder: {run}\n" in printed
+    (command,) = (line for line in printed.splitlines() if line.startswith("Next: "))
+    words = shlex.split(command.removeprefix("Next: "))
+    assert words[words.index("--ckpt_path") + 1] == str(run / "best.ckpt")
+
+
+def test_without_a_best_checkpoint_it_says_so(tmp_path, capsys) -> None:
+    RunSummary(tmp_path).print()
+    printed = capsys.readouterr().out
+    assert printed == f"No validation was kept: there is no best.ckpt in {tmp_path}.\n"
+
+
+def test_a_run_that_found_nothing_better_has_no_empty_table(tmp_path, capsys) -> None:
+    (tmp_path / "best.ckpt").touch()
+    RunSummary(tmp_path).print()
+    printed = capsys.readouterr().out
+    assert "Validation figures" not in printed
+    assert f"Run folder: {tmp_path}\n" in printed
+
+
+@pytest.mark.parametrize(("error", "lines"), [(KeyboardInterrupt(), 1), (ValueError(), 0)])
+def test_an_interruption_from_the_keyboard_prints_it(tmp_path, capsys, error, lines) -> None:
+    summary = RunSummary(tmp_path)
+    summary.on_exception(make_trainer(summary), StubModel(), error)
+    printed = [line for line in capsys.readouterr().out.splitlines() if "best.ckpt" in line]
+    assert len(printed) == lines
