@@ -1,10 +1,10 @@
-"""How fast `fit` is on the processor beside a bare loop, for the parts of combined.yaml.
+"""How fast `fit` is on the CPU compared with a bare loop, for the parts of combined.yaml.
 
     python benchmarks/training.py [--root FOLDER_OF_LSPE] [--batches 60] [--repeats 5]
 
-Prints pictures per second of a bare PyTorch loop on cached batches, of `Trainer.fit` on the same
-cached batches, and of `Trainer.fit` with its data module, each the median of several repeats taken
-in turn, and the ratios to the bare loop. With --root the data is Leeds Sports Pose Extended.
+Prints images per second for a bare PyTorch loop on cached batches, for `Trainer.fit` on the same
+cached batches, and for `Trainer.fit` with its data module: the median over several repeats, run in
+turn, and the ratio to the bare loop. With --root, the data is Leeds Sports Pose Extended.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_pose.batch import Batch
-from lightning_pose.commands.training import PoseCLI
+from lightning_pose.commands.configs import find_config
+from lightning_pose.commands.fit import FitCLI
 from lightning_pose.precision import AutoPrecision
-from lightning_pose.runs import find_config
 
 
 class CachedBatches:
@@ -42,7 +42,7 @@ class CachedBatches:
 
 
 class Stopwatch(pl.Callback):
-    """Times the batches of an epoch behind a few to warm up."""
+    """Times the batches of an epoch after a few warm-up batches."""
 
     warm_up = 5
 
@@ -56,7 +56,7 @@ class Stopwatch(pl.Callback):
         self.stop = time.perf_counter()
 
 
-class Parts(PoseCLI):
+class Parts(FitCLI):
     """The model and the data module of a config, without a run."""
 
     def before_instantiate_classes(self) -> None:
@@ -107,8 +107,8 @@ def main() -> None:
                 start = time.perf_counter()
             optimizer.zero_grad()
             with precision.forward_context():
-                losses = model.losses(model(batch.image), batch)
-                loss = model.weighting(losses)
+                losses = model.network.losses(model(batch.image), batch)
+                loss = model.weighting({name: terms.mean() for name, terms in losses.items()})
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
@@ -118,14 +118,14 @@ def main() -> None:
         model, data = parts()
         watch = Stopwatch()
         trainer = pl.Trainer(
-            accelerator="cpu",  # As the bare loop.
+            accelerator="cpu",  # Like the bare loop.
             max_epochs=1,
             limit_train_batches=options.batches,
             limit_val_batches=0,
             gradient_clip_val=5.0,
             callbacks=[watch, LearningRateMonitor()],
             plugins=[AutoPrecision()],
-            # What `lightning fit` has by default, but for what happens at validations.
+            # The defaults of `lightning fit`, except for what happens at validations.
             logger=[TensorBoardLogger(folder), CSVLogger(folder)],
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -148,7 +148,7 @@ def main() -> None:
             for name, way in ways.items():
                 rates[name].append(way())
     reference = rates["bare loop, cached batches"]
-    print(f"{'':28} {'pictures/s':>10} {'of bare loop':>12}")
+    print(f"{'':28} {'images/s':>10} {'of bare loop':>12}")
     for name, values in rates.items():
         ratio = statistics.median(a / b for a, b in zip(values, reference, strict=True))
         print(f"{name:28} {statistics.median(values):10.1f} {ratio:12.2f}")

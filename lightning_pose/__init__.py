@@ -1,8 +1,58 @@
-"""One network answers several questions about a picture of a person: joints and mask at once."""
+"""One network that answers several questions about an image of a person: joints and mask at once.
+
+The names below are imported on first use, which keeps `import lightning_pose` cheap.
+"""
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-# Albumentations asks the network for a newer version when it is imported, unless told not to.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+if TYPE_CHECKING:
+    from lightning_pose.errors import InputError
+    from lightning_pose.inference import load
+    from lightning_pose.input_spec import InputSpec
+    from lightning_pose.metrics import PCK, RMSE, Dice, PCKh
+    from lightning_pose.module import PoseModule
+    from lightning_pose.skeletons import Skeleton
+
+__all__ = [
+    "PCK",
+    "RMSE",
+    "Dice",
+    "InputError",
+    "InputSpec",
+    "PCKh",
+    "PoseModule",
+    "Skeleton",
+    "__version__",
+    "load",
+]
 
 __version__ = "0.1.0"
+
+# Albumentations checks for a newer version online when it is imported, unless this is set.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+_MODULES = {
+    "PCK": "metrics",
+    "RMSE": "metrics",
+    "Dice": "metrics",
+    "InputError": "errors",
+    "InputSpec": "input_spec",
+    "PCKh": "metrics",
+    "PoseModule": "module",
+    "Skeleton": "skeletons",
+    "load": "inference",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`python -m lightning_pose`: the `lightning` command under a name that nothing can shadow."""
+"""`python -m lightning_pose`: the `lightning` command where another package has taken its name."""
 
 import sys
 

@@ -1,18 +1,34 @@
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from lightning_pose import __version__
-from lightning_pose.cli import main
+from lightning_pose.cli import COMMANDS, main
+from lightning_pose.commands import predict
+from lightning_pose.errors import DataError
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    for command in ("fit", "validate", "test", "predict"):
-        assert f"\n  {command} " in text
+    assert set(COMMANDS) == {"fit", "validate", "test", "predict"}
+    for words in ([], ["-h"], ["--help"]):
+        assert main(words) == 0
+        text = capsys.readouterr().out
+        for name, command in COMMANDS.items():
+            assert f"\n  {name} " in text
+            assert command.help in text
+            assert f"lightning {name} {command.example}\n" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    module = import_module(f"lightning_pose.commands.{COMMANDS[name].module}")
+    with pytest.raises(SystemExit) as stop:
+        module.main(name, ["--help"])
+    assert stop.value.code == 0
+    assert "--ckpt_path" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,9 +39,16 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_command_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert capsys.readouterr().err == (
-        "lightning: expected one of fit, validate, test and predict, found 'trian'; "
+        "lightning: expected one of fit, validate, test, predict, found 'trian'; "
         "see lightning --help.\n"
     )
+
+
+def test_a_command_gets_its_name_and_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(predict, "main", lambda *arguments: given.append(arguments) or 7)
+    assert main(["predict", "--images", "a.jpg"]) == 7
+    assert given == [("predict", ["--images", "a.jpg"])]
 
 
 def test_files_that_cannot_be_used_get_one_sentence(
@@ -41,14 +64,44 @@ def test_files_that_cannot_be_used_get_one_sentence(
         assert line.startswith(f"lightning {words[0]}: Expected to read and write files, found: ")
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(DataError("Expected a, found b; do c."), 1), (KeyboardInterrupt(), 130)],
+)
+def test_what_stops_a_command_becomes_a_status(
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(predict, "main", stop)
+    assert main(["predict"]) == status
+    sentence = str(error) or "interrupted."
+    assert capsys.readouterr().err == f"lightning predict: {sentence}\n"
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise ValueError("my own mistake")
+
+    monkeypatch.setattr(predict, "main", broken)
+    with pytest.raises(ValueError, match="my own mistake"):
+        main(["predict"])
+
+
 def test_help_of_ours_does_not_import_lightning() -> None:
     code = (
         "import sys; from lightning_pose.cli import main\n"
         "main(['--help'])\n"
         "try: main(['predict', '--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'pytorch_lightning', 'torch', 'cv2'} & set(sys.modules)\n"
+        "main(['predict', '--ckpt_path', 'c', '--images', 'a', '--output', '.'])\n"
+        "heavy = {'pytorch_lightning', 'torch', 'cv2', 'jsonargparse'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "Expected a new or empty folder" in done.stderr

@@ -1,4 +1,4 @@
-"""Every config that we ship runs: experiments train a few steps, overlays are parsed on top."""
+"""Every shipped config runs: experiments train a few steps, overlays are parsed on top of one."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import wandb
 
 from lightning_pose.cli import main
-from lightning_pose.runs import SHIPPED_CONFIGS
+from lightning_pose.commands.configs import SHIPPED_CONFIGS
 from tests.data.lspet import write_lspet
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
@@ -22,8 +22,9 @@ SHORT = [
     "--trainer.log_every_n_steps=1",
     "--data.batch_size=4",
     "--data.num_workers=0",
-    "--data.input_size=[64,64]",
+    "--data.input_spec.size=[64,64]",
 ]
+"""Arguments that make training short."""
 
 
 def test_there_are_configs() -> None:
@@ -56,7 +57,9 @@ def test_an_overlay_stacks_on_an_experiment(
     (run,) = (tmp_path / "checkpoints" / "combined").iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay == "logger/wandb.yaml":
-        wandb.finish()  # As at the end of the process.
+        # As at the end of the process: an offline run is not on disk yet when `finish` returns.
+        wandb.finish()
+        wandb.teardown()
         (log,) = (run / "wandb").glob("offline-run-*/*.wandb")
         written = log.read_bytes()
         assert all(key in written for key in (b"main_head", b"val/heatmap/PCKh", b"val/loss/mask"))

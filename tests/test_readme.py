@@ -1,7 +1,7 @@
-"""What README.md and CONTRIBUTING.md tell people to type is there, and is spelt as they say.
+"""The commands in README.md and CONTRIBUTING.md exist and are spelt correctly.
 
 .ci/run executes the blocks that install the package and test it. The other commands would train for
-minutes or need a run's files, so their words are checked here against what takes them.
+minutes or need a run's files, so here their arguments are only checked against the commands.
 """
 
 import re
@@ -22,7 +22,7 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 
 
 def blocks(document: str) -> list[str]:
-    """The fenced shell blocks of a document, without prompts and without what was printed."""
+    """The fenced shell blocks of a document, without prompts and output."""
     found = []
     text = (ROOT / document).read_text()
     for kind, body in re.findall(r"^ *```(\w+)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
@@ -35,7 +35,7 @@ def blocks(document: str) -> list[str]:
 
 
 def commands(document: str) -> list[list[str]]:
-    """The single commands of a document, as lists of words."""
+    """The individual commands of a document, as lists of words."""
     found = []
     for block in blocks(document):
         for line in block.replace("\\\n", " ").splitlines():
@@ -57,7 +57,7 @@ def status(words: list[str]) -> int:
 
 
 def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
-    """`fit` with a config is parsed in full; of other commands the options must be known."""
+    """`fit` with a config is parsed in full; other commands must know their options."""
     command, *options = words
     if command.startswith("-") or "--help" in options:
         assert status(words) == 0
@@ -67,13 +67,13 @@ def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
         assert status([command, "--help"]) == 0
         known = capsys.readouterr().out
         for option in options:
-            # The help shows no arguments of classes that a config may exchange.
+            # The help does not show arguments of classes that a config may replace.
             name = re.split(r"[.=]", option)[0]
             assert not option.startswith("--") or name in known, f"No {name} in {command}"
 
 
 def check_pip(words: list[str]) -> None:
-    """What `pip install` names is a folder or an extra of ours, or a package that we declare."""
+    """`pip install` must name our folder, one of our extras, or an option that we know."""
     assert words[0] == "install"
     assert "lightning-pose" not in words, "That is another package, which imports by our name"
     arguments = iter(words[1:])
@@ -88,7 +88,7 @@ def check_pip(words: list[str]) -> None:
 
 
 def check_paths(words: list[str]) -> None:
-    """Every word that looks like a file or a folder of the repository is one."""
+    """Every word that looks like a path in the repository must exist."""
     for word in words:
         path = word.split("::")[0]
         if not word.startswith("-") and (path.endswith((".py", ".toml")) or "/" in path):
@@ -96,7 +96,7 @@ def check_paths(words: list[str]) -> None:
 
 
 def check_parts(words: list[str]) -> None:
-    """The parts of `./check` that are named exist."""
+    """The named parts of `./check` must exist."""
     known = re.findall(r"^(\w+)\(\)", (ROOT / "check").read_text(), re.MULTILINE)
     assert set(words) <= set(known)
 

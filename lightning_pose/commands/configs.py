@@ -1,95 +1,155 @@
-"""Configs on the command line: from a name to a file, and what code that file may name."""
+"""Configs on the command line: from a name to a file, and from a file to plain data."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import set_parsing_settings
+import yaml
 
-from lightning_pose import runs
-from lightning_pose.errors import InputError
+import lightning_pose
+from lightning_pose.errors import ConfigError
 
-__all__ = ["LEFT_OUT", "TRUSTED", "distrust", "option", "resolve_configs"]
+__all__ = ["SHIPPED_CONFIGS", "find_config", "packages", "read_config", "split_configs", "values"]
 
-TRUSTED = (
-    "lightning_pose.backbones",
-    "lightning_pose.callbacks",
-    "lightning_pose.datamodules",
-    "lightning_pose.heads",
-    "lightning_pose.schedules",
-    "lightning_pose.weightings",
-    "torch.nn",
-    "torch.optim",
-    "pytorch_lightning.callbacks",
-    "pytorch_lightning.loggers",
-    "pytorch_lightning.plugins",
-    "pytorch_lightning.profilers",
-    "pytorch_lightning.strategies",
-    "albumentations",
-)
-"""Where the classes come from that a config beside a checkpoint may name unasked."""
+_HERE = Path(lightning_pose.__file__).parent
 
-LEFT_OUT = ("callbacks", "profiler", "logger")
-"""Keys of the trainer that are not taken from such a config: they write to the paths it says."""
+SHIPPED_CONFIGS = _HERE / "configs" if (_HERE / "configs").is_dir() else _HERE.parent / "configs"
+"""An installed package contains the configs; in the repository they are next to the package."""
 
 
-def resolve_configs(argv: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Replace the names of configs by their files.
+def find_config(name: str) -> Path:
+    """Look up a config in the current folder, in ./configs, and among the shipped ones.
 
     Args:
-        argv: The words behind a command.
+        name: A path or a name such as "combined.yaml" or "data/lspet.yaml".
 
     Returns:
-        The words with paths in them, and these paths in their order.
+        The file.
 
     Raises:
-        InputError: There is no such config, or it is not text in UTF-8.
+        ConfigError: There is no such file; the message lists similar names.
     """
-    words, configs = [], []
-    takes_name = False
-    for word in argv:
-        if takes_name or word.startswith("--config="):
-            path = runs.find_config(word.removeprefix("--config="))
-            try:
-                path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"Expected {path} to be text in UTF-8, found other bytes; save it as UTF-8."
-                ) from error
-            configs.append(path)
-            words.append(str(path) if takes_name else f"--config={path}")
-        else:
-            words.append(word)
-        takes_name = word in ("-c", "--config") and not takes_name
-    return words, configs
+    places = [Path(), Path("configs"), SHIPPED_CONFIGS]
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    known = sorted(
+        {
+            path.relative_to(place).as_posix()
+            for place in places[1:]
+            for path in place.rglob("*.yaml")
+        }
+    )
+    here = [path.name for path in Path().glob("*.yaml")]
+    near = difflib.get_close_matches(name, [*here, *known], n=3, cutoff=0.4) or known
+    raise ConfigError(
+        f"Expected a config file, found no {name!r} in ., ./configs or among the shipped ones; "
+        f"did you mean {', '.join(near)}?"
+    )
 
 
-def option(words: Sequence[str], name: str) -> str | None:
-    """Look up what an option was given last.
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config as plain data.
 
     Args:
-        words: The words behind a command.
+        path: The file.
+
+    Returns:
+        Its keys and values.
+
+    Raises:
+        ConfigError: It is not YAML in UTF-8, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"Expected YAML as text in UTF-8 in the config {path}, found that it cannot be read "
+            f"({' '.join(str(error).split())}); correct the file."
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"Expected keys and values in the config {path}, found a {type(content).__name__}; "
+            "correct the file."
+        )
+    return content
+
+
+def split_configs(argv: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Separate the configs from the other arguments of a command line.
+
+    Args:
+        argv: The arguments after a command.
+
+    Returns:
+        The files that `-c` and `--config` name, in order, and the other arguments.
+
+    Raises:
+        ConfigError: There is no such config, or it cannot be read.
+    """
+    names, others = [], []
+    words = iter(argv)
+    for word in words:
+        if word.startswith("--config="):
+            names.append(word.removeprefix("--config="))
+        elif word in ("-c", "--config") and (name := next(words, None)) is not None:
+            names.append(name)
+        else:
+            others.append(word)
+    configs = [find_config(name) for name in names]
+    for path in configs:
+        read_config(path)  # jsonargparse would pass on its YAML reader's errors.
+    return configs, others
+
+
+def values(words: Sequence[str], name: str) -> list[str]:
+    """Look up the values of an option without parsing the other arguments.
+
+    Args:
+        words: The arguments after a command.
         name: The option, such as "--ckpt_path".
 
     Returns:
-        Its value, or None where it was not given.
+        Its values in order; the last one counts if the option takes only one.
 
     Example:
-        >>> option(["--ckpt_path", "a.ckpt", "--ckpt_path=b.ckpt"], "--ckpt_path")
-        'b.ckpt'
+        >>> values(["--ckpt_path", "a.ckpt", "--ckpt_path=b.ckpt"], "--ckpt_path")
+        ['a.ckpt', 'b.ckpt']
     """
-    value = None
+    found = []
     for index, word in enumerate(words):
         if word == name and index + 1 < len(words):
-            value = words[index + 1]
+            found.append(words[index + 1])
         elif word.startswith(f"{name}="):
-            value = word.removeprefix(f"{name}=")
-    return value
+            found.append(word.removeprefix(f"{name}="))
+    return found
 
 
-def distrust() -> None:
-    """Refuse other people's classes from now on: the config was not named, and may be a stranger's.
+def packages(config: Any) -> list[str]:
+    """Find the packages whose classes a config names; whoever wrote the config chose to run them.
 
-    jsonargparse asks this list before it imports anything that a value names. What is refused stays
-    refused until the process ends.
+    Args:
+        config: Plain data.
+
+    Returns:
+        The first component of each class path.
+
+    Example:
+        >>> packages({"heads": {"mask": {"class_path": "mine.heads.MaskHead"}}})
+        ['mine']
     """
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(TRUSTED))
+    found: set[str] = set()
+    values = [config]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            path = value.get("class_path")
+            if isinstance(path, str) and "." in path:
+                found.add(path.split(".")[0])
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+    return sorted(found)

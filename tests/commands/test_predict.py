@@ -1,4 +1,4 @@
-"""`lightning predict` from files to files, with everything that may lie in a folder."""
+"""`lightning predict` from files to files, with everything that a folder may contain."""
 
 import json
 import os
@@ -17,8 +17,8 @@ SIZE = (90, 70)
 POINT = (50.0, 20.0)
 
 
-def picture(point=POINT, size=SIZE):
-    """A red disc around the point, and blue on the upper half."""
+def drawn(point=POINT, size=SIZE):
+    """A red disc around the point, and blue in the upper half."""
     rows, columns = np.indices(size)
     image = np.zeros((*size, 3), dtype=np.uint8)
     image[..., 0] = np.where(np.hypot(columns - point[0], rows - point[1]) <= 6, 255, 0)
@@ -28,7 +28,7 @@ def picture(point=POINT, size=SIZE):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The dot model in place of a trained one, and what was asked for."""
+    """The dot model in place of a trained one, and the arguments that it was loaded with."""
     calls = []
 
     def load(path, allow=(), device="cpu"):
@@ -41,7 +41,7 @@ def asked(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "pictures"
+    made = tmp_path / "images"
     made.mkdir()
     return made
 
@@ -57,7 +57,7 @@ def entries(output):
 
 def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, capsys):
     for name in ("b.png", "a.png"):
-        Image.fromarray(picture()).save(folder / name)
+        Image.fromarray(drawn()).save(folder / name)
     output = tmp_path / "deep" / "output"
     assert predict(folder, output) == 0
     assert asked == [("a.ckpt", [], "cpu")]
@@ -83,22 +83,22 @@ def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, cap
         np.testing.assert_array_equal(mask[47:], 0)
     overlay = np.asarray(Image.open(output / "overlays" / "a.jpg")).astype(int)
     assert overlay.shape == (*SIZE, 3)
-    # Green comes from the mask's colour alone, the disc's own red is drawn over.
+    # Green comes only from the mask's colour; the red of the disc is painted over.
     assert overlay[10, 10, 1] > 50
     assert overlay[70, 10, 1] < 30
-    assert np.ptp(overlay[20, 50] - picture()[20, 50]) > 100
+    assert np.ptp(overlay[20, 50] - drawn()[20, 50]) > 100
 
 
 def test_boxes_make_people(folder, tmp_path, asked, capsys):
-    Image.fromarray(picture()).save(folder / "a.png")
-    Image.fromarray(picture()).save(folder / "b.png")
-    Image.fromarray(picture()).save(folder / "c.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "b.png")
+    Image.fromarray(drawn()).save(folder / "c.png")
     boxes = {"a.png": [[30, 0, 69, 45], [-20, -10.5, 80, 70]], "b.png": [], "unknown.png": []}
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     output = tmp_path / "output"
     assert predict(folder, output, "--boxes", tmp_path / "boxes.json", "--batch_size", 2) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "names what is not among the pictures, first 'unknown.png'" in line
+    assert "names images that are not given, first 'unknown.png'" in line
     found = entries(output)
     assert [(entry["image"], entry["box"]) for entry in found] == [
         ("a.png", [30, 0, 69, 45]),
@@ -106,17 +106,17 @@ def test_boxes_make_people(folder, tmp_path, asked, capsys):
         ("c.png", [-0.5, -0.5, 69.5, 89.5]),
     ]
     assert [entry["mask"] for entry in found] == ["a_0.png", "a_1.png", "c_0.png"]
-    # Nobody was asked for in b, which is shown as it is.
+    # No people were requested in b, which is shown unchanged.
     assert {path.name for path in (output / "overlays").iterdir()} == {"a.jpg", "b.jpg", "c.jpg"}
     for entry in found:
         assert entry["keypoints"][0][:2] == pytest.approx(POINT, abs=0.3)
-    # The first person's crop ends within the picture; beyond it nothing is the person.
+    # The first person's crop ends within the image; beyond it nothing is the person.
     mask = np.asarray(Image.open(output / "masks" / "a_0.png"))
     assert (mask[30, 40], mask[30, 2]) == (255, 0)
 
 
-def test_a_box_beside_its_picture_is_named_and_the_others_are_done(folder, tmp_path, asked, capsys):
-    Image.fromarray(picture()).save(folder / "a.png")
+def test_a_box_beside_its_image_is_named_and_the_others_are_done(folder, tmp_path, asked, capsys):
+    Image.fromarray(drawn()).save(folder / "a.png")
     boxes = {"a.png": [[70, 10, 90, 40], [20, 0, 60, 50]]}
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     assert predict(folder, tmp_path / "output", "--boxes", tmp_path / "boxes.json") == 1
@@ -129,8 +129,8 @@ def test_a_box_beside_its_picture_is_named_and_the_others_are_done(folder, tmp_p
 def test_a_photograph_is_turned_upright(folder, tmp_path, asked):
     exif = Image.Exif()
     exif[0x0112] = 6
-    # Orientation 6 says that the sensor's picture must be turned clockwise to stand upright.
-    sensor = np.ascontiguousarray(np.rot90(picture()))
+    # Orientation 6 means that the sensor's image must be turned clockwise to be upright.
+    sensor = np.ascontiguousarray(np.rot90(drawn()))
     Image.fromarray(sensor).save(folder / "a.jpg", exif=exif, quality=98, subsampling=0)
     assert predict(folder, tmp_path / "output") == 0
     (entry,) = entries(tmp_path / "output")
@@ -142,8 +142,8 @@ def test_a_photograph_is_turned_upright(folder, tmp_path, asked):
             assert not written.getexif()
 
 
-def test_every_kind_of_picture_is_taken(folder, tmp_path, asked):
-    image = Image.fromarray(picture())
+def test_every_kind_of_image_is_taken(folder, tmp_path, asked):
+    image = Image.fromarray(drawn())
     image.convert("L").save(folder / "grey.png")
     image.convert("CMYK").save(folder / "cmyk.jpg")
     image.convert("1").save(folder / "bits.png")
@@ -157,14 +157,14 @@ def test_every_kind_of_picture_is_taken(folder, tmp_path, asked):
         assert found[name][0][:2] == pytest.approx(POINT, abs=0.5)
 
 
-def test_what_is_no_whole_picture_gets_one_sentence_while_the_others_are_done(
+def test_a_damaged_image_gets_one_sentence_while_the_others_are_done(
     folder, tmp_path, asked, capsys
 ):
     noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
     for name in ("1.jpg", "4.jpg"):
         Image.fromarray(noise).save(folder / name)
     (folder / "2.jpg").write_bytes((folder / "1.jpg").read_bytes()[:2000])
-    (folder / "3.txt").write_text("These are my pictures.")
+    (folder / "3.txt").write_text("These are my images.")
     (folder / ".hidden").write_text("not ours")
     (folder / "within").mkdir()
     assert predict(folder, tmp_path / "output") == 1
@@ -172,14 +172,14 @@ def test_what_is_no_whole_picture_gets_one_sentence_while_the_others_are_done(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     for line, name in zip(lines, ("2.jpg", "3.txt"), strict=True):
-        assert line.startswith("lightning predict: Expected a whole picture in ")
+        assert line.startswith("lightning predict: Expected a whole image in ")
         assert str(folder / name) in line
 
 
 def test_a_file_name_that_is_no_utf8_is_kept(folder, tmp_path, asked):
     name = os.fsdecode(b"gr\xfc\xdfe.png")
     try:
-        Image.fromarray(picture()).save(folder / "a.png")
+        Image.fromarray(drawn()).save(folder / "a.png")
         (folder / "a.png").rename(folder / name)
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
@@ -192,7 +192,7 @@ def test_a_file_name_that_is_no_utf8_is_kept(folder, tmp_path, asked):
 def test_what_cannot_be_written_is_named_while_the_others_are_done(folder, tmp_path, asked, capsys):
     long = "b" * 251 + ".png"
     for name in ("a.png", long, "c.png"):
-        Image.fromarray(picture()).save(folder / name)
+        Image.fromarray(drawn()).save(folder / name)
     assert predict(folder, tmp_path / "output") == 1
     assert [(entry["image"], entry["mask"]) for entry in entries(tmp_path / "output")] == [
         ("a.png", "a_0.png"),
@@ -207,7 +207,7 @@ def test_what_cannot_be_written_is_named_while_the_others_are_done(folder, tmp_p
 
 def test_files_and_folders_may_be_mixed_and_named_twice(folder, tmp_path, asked, capsys):
     for name in ("a.png", "a.jpg"):
-        Image.fromarray(picture()).save(folder / name)
+        Image.fromarray(drawn()).save(folder / name)
     words = ["predict", "--ckpt_path", "a.ckpt", "--output", str(tmp_path / "output")]
     paths = [folder / "a.png", folder, tmp_path / "nowhere.png"]
     assert main([*words, "--images", *map(str, paths)]) == 1
@@ -219,7 +219,7 @@ def test_files_and_folders_may_be_mixed_and_named_twice(folder, tmp_path, asked,
 
 
 def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
-    Image.fromarray(picture()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
     output = tmp_path / "output"
     output.mkdir()
     assert predict(folder, output) == 0
@@ -237,20 +237,20 @@ def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
-        ("[[1, 2, 3, 4]]", "list of boxes for each picture's name"),
+        ("[[1, 2, 3, 4]]", "list of boxes for each image's name"),
         ('{"a.png": [1, 2, 3, 4]}', "found 1 for a.png"),
-        ('{"a.png": {"box": 1}}', "list of boxes for each picture's name"),
+        ('{"a.png": {"box": 1}}', "list of boxes for each image's name"),
         ('{"a.png": [[1, 2, 3]]}', "x0 < x1"),
         ('{"a.png": [[5, 2, 3, 4]]}', "x0 < x1"),
         ('{"a.png": [[1, 2, 3, NaN]]}', "x0 < x1"),
         ('{"a.png": [["1", 2, 3, 4]]}', "x0 < x1"),
-        ('{"pictures/a.png": [[1, 2, 3, 4]]}', "at least one of the pictures"),
-        ("{}", "at least one of the pictures"),
+        ('{"images/a.png": [[1, 2, 3, 4]]}', "at least one of the images"),
+        ("{}", "at least one of the images"),
         ("{", "that it cannot be read"),
     ],
 )
 def test_boxes_of_another_layout_get_one_sentence(folder, tmp_path, asked, capsys, boxes, message):
-    Image.fromarray(picture()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
     (tmp_path / "boxes.json").write_text(boxes)
     assert predict(folder, tmp_path / "output", "--boxes", tmp_path / "boxes.json") == 1
     assert message in capsys.readouterr().err
@@ -269,22 +269,22 @@ def test_input_that_cannot_be_used_gets_one_sentence_and_makes_nothing(
         return line
 
     assert "found none" in sentence()
-    Image.fromarray(picture()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
     assert "Expected --batch_size of 1 or more" in sentence("--batch_size", 0)
     assert "found 'warp'" in sentence("--device", "warp")
     assert "found 'meta'" in sentence("--device", "meta")
     assert "boxes at" in sentence("--boxes", tmp_path / "nowhere.json")
     other = tmp_path / "other"
     other.mkdir()
-    Image.fromarray(picture()).save(other / "a.png")
+    Image.fromarray(drawn()).save(other / "a.png")
     both = ["predict", "--ckpt_path", "c", "--images", str(folder), str(other)]
     assert main([*both, "--output", str(output)]) == 1
-    assert "pictures of different names" in capsys.readouterr().err
+    assert "images of different names" in capsys.readouterr().err
     assert not output.exists()
 
 
 def test_a_checkpoint_that_cannot_be_trusted_is_refused(folder, tmp_path, capsys):
-    Image.fromarray(picture()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
     path = tmp_path / "hostile.ckpt"
     backbone = {"class_path": "stranger.Backbone", "init_args": {}}
     spec = {"format": 1, "model": {"backbone": backbone}}
@@ -297,7 +297,7 @@ def test_a_checkpoint_that_cannot_be_trusted_is_refused(folder, tmp_path, capsys
 
 
 def test_packages_to_trust_reach_the_checkpoint(folder, tmp_path, asked):
-    Image.fromarray(picture()).save(folder / "a.png")
+    Image.fromarray(drawn()).save(folder / "a.png")
     assert predict(folder, tmp_path / "output", "--allow", "mine", "--allow", "yours") == 0
     assert asked == [("a.ckpt", ["mine", "yours"], "cpu")]
 

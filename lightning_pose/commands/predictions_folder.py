@@ -1,0 +1,146 @@
+"""The output of `lightning predict`: predictions.json, masks and overlays in one folder."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from rich.console import Console
+
+from lightning_pose.errors import ConfigError
+from lightning_pose.inference import PersonPrediction
+from lightning_pose.skeletons import Skeleton
+from lightning_pose.visualization import draw_mask, draw_skeleton
+
+__all__ = ["PredictionsFolder"]
+
+
+class PredictionsFolder:
+    """Writes masks and overlays as they arrive, and predictions.json at the end, even on error.
+
+    Anything that cannot be used or written is reported in one sentence, and the rest is processed.
+
+    Args:
+        folder: A new or empty folder.
+        images: The names of all images.
+        skeleton: The joints of the keypoints.
+        console: Where the sentences are printed.
+
+    Attributes:
+        complaints: How many failures were reported.
+
+    Raises:
+        ConfigError: The folder cannot be created.
+    """
+
+    def __init__(
+        self, folder: Path, images: Sequence[str], skeleton: Skeleton, console: Console
+    ) -> None:
+        self.folder = folder
+        self.skeleton = skeleton
+        self.console = console
+        self.complaints = 0
+        self._labels = _labels(images)
+        self._entries: list[dict[str, Any]] = []
+        for part in ("masks", "overlays"):
+            try:
+                (folder / part).mkdir(parents=True)
+            except OSError as error:
+                raise ConfigError(
+                    f"Expected to make the folder {folder / part}, found that it cannot be made "
+                    f"({error.strerror}); choose another --output."
+                ) from error
+
+    def __enter__(self) -> "PredictionsFolder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        text = ",\n".join(
+            json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in self._entries
+        )
+        # Python represents bytes of a file name that are not UTF-8 as lone surrogates; JSON escapes
+        # them.
+        (self.folder / "predictions.json").write_text(
+            f"[\n{text}\n]\n", encoding="utf-8", errors="backslashreplace"
+        )
+
+    def add(self, image: str, people: Iterable[PersonPrediction]) -> None:
+        """Write the masks and the overlay of one image.
+
+        Args:
+            image: Its name.
+            people: One or more predictions for people in it; only one is held in memory at a time.
+        """
+        overlay = None
+        for index, found in enumerate(people):
+            overlay = found.person.image if overlay is None else overlay
+            mask_name = None
+            if found.mask is not None:
+                mask = found.mask > 0.5
+                name = f"{self._labels[image]}_{index}.png"
+                saved = self._save(f"masks/{name}", mask.astype(np.uint8) * 255)
+                mask_name = name if saved else None
+                overlay = draw_mask(overlay, mask)
+            if found.keypoints is not None:
+                drawn = np.ones(len(found.keypoints), dtype=np.bool_)
+                overlay = draw_skeleton(overlay, found.keypoints, drawn, self.skeleton)
+            self._entries.append({**found.to_dict(), "mask": mask_name})
+        assert overlay is not None, "an image with predictions shows at least one person"
+        self.add_overlay(image, overlay)
+
+    def add_overlay(self, image: str, overlay: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Write only an overlay, for an image that shows nobody.
+
+        Args:
+            image: The image's name.
+            overlay: What to write.
+        """
+        self._save(f"overlays/{self._labels[image]}.jpg", overlay)
+
+    def complain(self, sentence: str) -> None:
+        """Report a failure, and count it.
+
+        Args:
+            sentence: What was expected, what was found, and what to do.
+        """
+        self.complaints += 1
+        self.say(sentence)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence without disturbing the progress bar.
+
+        Args:
+            sentence: The sentence.
+        """
+        text = f"lightning predict: {sentence}"
+        self.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def _save(self, name: str, values: np.ndarray) -> bool:
+        path = self.folder / name
+        try:
+            Image.fromarray(values).save(path, quality=92)
+        # The disk is full, the name too long, or the image too large for its format.
+        except (OSError, ValueError) as error:
+            self.complain(
+                f"Expected to write {path}, found that it failed "
+                f"({' '.join(str(error).split())}); make room, or give the image a shorter name "
+                "or a smaller size."
+            )
+            return False
+        return True
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """The names of the output files: the image's name without its suffix, where that is unique."""
+    stems = {name: Path(name).stem for name in names}
+    unique = len({stem.casefold() for stem in stems.values()}) == len(stems)
+    return stems if unique else {name: name for name in names}

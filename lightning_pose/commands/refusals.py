@@ -1,0 +1,151 @@
+"""Errors of other packages, each explained in one sentence; any other error keeps its traceback.
+
+This is the only place that handles other packages' errors. It recognises them by the names of their
+types, so that it need not import the packages.
+"""
+
+import errno
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lightning_pose.errors import InputError
+
+__all__ = ["explain", "explain_setting", "explain_untrusted"]
+
+_FILE_ERRORS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""A full disk, a folder without permission, a name that is too long."""
+
+
+def explain(error: BaseException, command: str) -> str | None:
+    """Explain in one sentence what the user can do about an error.
+
+    Args:
+        error: The exception that stopped a command.
+        command: The command, such as "fit".
+
+    Returns:
+        The sentence, or None if the error is a bug and its traceback should be shown.
+
+    Example:
+        >>> explain(InputError("Expected 14 joints, found 13; check joints.mat."), "fit")
+        'Expected 14 joints, found 13; check joints.mat.'
+        >>> explain(OSError(errno.ENOSPC, "No space left on device"), "fit")
+        'Expected to read and write files, found: No space left on device; make room, or correct
+        the path or its permissions.'
+        >>> explain(ZeroDivisionError(), "fit") is None
+        True
+    """
+    if (ours := _ours(error)) is not None:
+        return ours
+    if isinstance(error, OSError):
+        return _file(error)
+    for kind in type(error).__mro__:
+        known = _KNOWN.get((kind.__module__.split(".")[0], kind.__name__))
+        if known is not None:
+            return known(error, command)
+    return None
+
+
+def explain_setting(error: Exception) -> str:
+    """Explain in one sentence that a class rejects its settings.
+
+    Args:
+        error: The exception that a constructor raised while objects were built from a config.
+
+    Returns:
+        The sentence.
+    """
+    return _ours(error) or _setting(error, "")
+
+
+def explain_untrusted(error: Exception, path: Path, trusted: Sequence[str], options: str) -> str:
+    """Say in one sentence that settings which nobody has named cannot be used.
+
+    Args:
+        error: What jsonargparse raised.
+        path: The file that holds them.
+        trusted: The packages whose classes they may name.
+        options: With what the user can trust the file.
+
+    Returns:
+        The sentence.
+    """
+    return (
+        f"Expected settings in {path} that name only classes of {', '.join(trusted)}, found: "
+        f"{_reason(error)}; only if you trust that code, name it with {options}."
+    )
+
+
+def _ours(error: BaseException | None) -> str | None:
+    """The message of our own error, even if another package raised its own error from it."""
+    while error is not None:
+        if isinstance(error, InputError):
+            # From a worker process it arrives as text, after that process's traceback.
+            sentence = re.split(rf"{re.escape(InputError.__module__)}\.\w+: ", str(error))[-1]
+            return " ".join(sentence.split())
+        error = error.__cause__
+    return None
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost lines of jsonargparse's report, an indented tree, and the lines above them."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    indents = [len(line) - len(line.lstrip(" -")) for line in lines]
+    kept: list[str] = []
+    level = 0
+    for line, indent in zip(reversed(lines), reversed(indents), strict=True):
+        if indent == max(indents) or indent < level:
+            kept.insert(0, line.lstrip(" -"))
+            level = indent
+    return _words(" ".join(kept))
+
+
+def _file(error: OSError) -> str | None:
+    if error.errno not in _FILE_ERRORS:
+        return None
+    found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return (
+        f"Expected to read and write files, found: {found}; make room, or correct the path or its "
+        "permissions."
+    )
+
+
+def _arguments(error: BaseException, command: str) -> str:
+    return (
+        f"Expected a command line and configs that fit together, found: {_reason(error)}; see "
+        f"`lightning {command} --help` for the keys."
+    )
+
+
+def _setting(error: BaseException, _command: str) -> str:
+    found = _reason(error)
+    return f"Expected settings that their classes accept, found: {found}; correct the config."
+
+
+def _wandb(error: BaseException, _command: str) -> str:
+    return (
+        f"Expected W&B to start a run, found: {_words(str(error))}; log in with `wandb login`, or "
+        "add --trainer.logger.init_args.offline true."
+    )
+
+
+_KNOWN: dict[tuple[str, str], Callable[[BaseException, str], str]] = {
+    # From jsonargparse; its message says in prose which key is wrong and why.
+    ("argparse", "ArgumentError"): _arguments,
+    ("lightning_fabric", "MisconfigurationException"): _setting,
+    ("wandb", "Error"): _wandb,
+}
+"""How to explain an error, by the top-level package and name of its type or of a base class."""

@@ -1,0 +1,128 @@
+import errno
+from argparse import ArgumentError
+
+import pytest
+import wandb
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_pose.commands.refusals import explain, explain_setting
+from lightning_pose.errors import CheckpointError, DataError, InputError
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ArgumentError(None, "unrecognized\n  arguments: --modle."), "--modle; see `lightning fit"),
+        (MisconfigurationException("No gpu."), "their classes accept, found: No gpu; correct"),
+        (wandb.errors.CommError("no API key."), "found: no API key; log in with `wandb login`"),
+        (OSError(errno.ENOSPC, "No space left"), "found: No space left; make room"),
+        (OSError(errno.EACCES, "Denied", "a.ckpt"), "found: Denied (a.ckpt); make room"),
+        (CheckpointError("Expected a,\n found b; do c."), "Expected a, found b; do c."),
+    ],
+)
+def test_what_is_known_becomes_one_sentence(error: Exception, words: str) -> None:
+    sentence = explain(error, "fit")
+    assert sentence is not None
+    assert words in sentence
+    assert sentence.startswith("Expected ")
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("val_check_interval"),
+        RuntimeError("CUDA error"),
+        KeyError("heads"),
+        AssertionError(),
+        MemoryError(),
+        OSError("no number"),
+        FileNotFoundError(errno.ENOENT, "No such file", "weights.pth"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        type("Error", (Exception,), {"__module__": "wandbox.errors"})("not W&B's"),
+    ],
+)
+def test_what_is_not_known_keeps_its_traceback(error: Exception) -> None:
+    assert explain(error, "fit") is None
+
+
+TREE = """Parser key "data":
+  Does not validate against any of the Union subtypes
+  Subtypes: [<class 'PoseDataModule'>, <class 'NoneType'>]
+  Errors:
+    - Problem with given class_path 'MyDataModule':
+        Parser key "batch_size":
+          Expected a <class 'int'>. Got value: many
+    - Expected a <class 'NoneType'>
+  Given value: NestedArg(key='batch_size', val='many')"""
+
+CHOICES = """Parser key "trainer.precision":
+  Does not validate against any of the Union subtypes
+  Errors:
+    - Expected a <class 'int'>
+    - Expected a typing.Literal['16', '32']
+  Given value: foo"""
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (
+            TREE,
+            "Parser key \"data\": Errors: Problem with given class_path 'MyDataModule': "
+            "Parser key \"batch_size\": Expected a <class 'int'>. Got value: many",
+        ),
+        (
+            CHOICES,
+            "Parser key \"trainer.precision\": Errors: Expected a <class 'int'> "
+            "Expected a typing.Literal['16', '32']",
+        ),
+        (
+            "the following arguments are required: data\n",
+            "the following arguments are required: data",
+        ),
+        ("", ""),
+    ],
+)
+def test_the_report_of_the_parser_is_cut_to_its_reason(report: str, reason: str) -> None:
+    sentence = explain(ArgumentError(None, report), "fit")
+    assert sentence == (
+        f"Expected a command line and configs that fit together, found: {reason}; see `lightning "
+        "fit --help` for the keys."
+    )
+
+
+def wrapped(by: BaseException, *, cause: bool) -> BaseException:
+    """Another error that wraps our own, or that was raised while our own was handled."""
+    try:
+        try:
+            raise DataError("Expected a, found b; do c.")
+        except DataError as ours:
+            raise by from (ours if cause else None)
+    except type(by) as error:
+        return error
+
+
+def test_our_own_sentence_is_found_where_others_wrap_it() -> None:
+    sentence = "Expected a, found b; do c."
+    assert explain(wrapped(ArgumentError(None, "x"), cause=True), "fit") == sentence
+    assert explain_setting(wrapped(ValueError("x"), cause=True)) == sentence
+    # An error in the code that handles ours is a bug.
+    assert explain(wrapped(KeyError("x"), cause=False), "fit") is None
+    assert "found: x; correct the config" in explain_setting(wrapped(ValueError("x"), cause=False))
+
+
+class Broken(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> object:
+        raise DataError("Expected a, found b; do c.")
+
+
+def test_the_sentence_of_a_worker_process_is_found() -> None:
+    with pytest.raises(InputError) as caught:
+        next(iter(DataLoader(Broken(), num_workers=1)))
+    assert "Traceback" in str(caught.value)
+    assert explain(caught.value, "fit") == "Expected a, found b; do c."
