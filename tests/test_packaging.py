@@ -1,7 +1,8 @@
-"""The wheel has what it should, and pyproject.toml names what the package imports."""
+"""The wheel is complete, and pyproject.toml, the constraints and the checks agree."""
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -24,7 +25,7 @@ NOT_IMPORTED = {
     "tensorboard": "torch.utils.tensorboard imports it, for Lightning's TensorBoardLogger",
     "wandb": "Lightning's WandbLogger imports it",
 }
-"""Dependencies that no file of ours imports, and who does."""
+"""Dependencies that no file of ours imports, and what imports them."""
 
 
 def requirements(*extras: str) -> dict[str, Requirement]:
@@ -37,7 +38,7 @@ def requirements(*extras: str) -> dict[str, Requirement]:
 
 
 def imported() -> dict[str, str]:
-    """The top-level packages of others that lightning_pose imports, with a file that does."""
+    """The third-party packages that lightning_pose imports, each with a file that imports it."""
     found = {}
     for path in (ROOT / "lightning_pose").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -52,7 +53,7 @@ def imported() -> dict[str, str]:
 
 
 def distributions(package: str) -> set[str]:
-    """The distributions that bring a top-level package; by its own name where it is an extra's."""
+    """The distributions that provide a top-level package; its own name if none is installed."""
     names = metadata.packages_distributions().get(package, [package])
     return {canonicalize_name(name) for name in names}
 
@@ -90,6 +91,47 @@ def test_constraints_suit_every_machine():
         assert re.fullmatch(r"[a-z0-9-]+", name)
         assert re.fullmatch(r"[\d.]+(\w+\d+)?", version), f"{name} {version} is no public version"
         assert not re.match("nvidia-|cuda-|triton", name), f"{name} fits one kind of machine only"
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    """The gate's leg "lowest versions" installs every lower bound, and nothing that is excluded."""
+    script = [sys.executable, str(ROOT / ".ci" / "lowest.py")]
+    lines = subprocess.run(script, check=True, capture_output=True, text=True).stdout.splitlines()
+    lowest = {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
+    needed = requirements("test")
+    assert lowest.keys() == needed.keys()
+    for name, requirement in needed.items():
+        assert requirement.specifier.contains(lowest[name])
+        bounds = {s.version for s in requirement.specifier if s.operator == ">="}
+        assert bounds == {lowest[name]}
+
+
+def test_pre_commit_runs_the_checks_of_the_gate():
+    """Hooks of another repository would bring their own versions of the tools."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    (repository,) = config["repos"]
+    entries = {hook["entry"] for hook in repository["hooks"]}
+    assert entries == {"./check format", "./check lint", "./check types"}
+    # Each hook checks the whole project, as the gate does, and not only the files of one commit.
+    assert not any(hook["pass_filenames"] for hook in repository["hooks"])
+
+
+def test_the_release_recipe_names_files_that_exist():
+    text = (ROOT / "docs" / "release.md").read_text()
+    paths = set(re.findall(r"(?:\.ci|tests|lightning_pose)/[\w.]+", text))
+    assert {".ci/run", ".ci/wheel", ".ci/smoke", ".ci/constraints.py"} <= paths
+    assert not {path for path in paths if not (ROOT / path).is_file()}
+
+
+def test_every_file_is_short():
+    """A file of 300 lines can be read in one sitting."""
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in (ROOT / "lightning_pose").rglob("*.py")
+    }
+    long = {path: length for path, length in lengths.items() if length > 300}
+    assert not long, f"Expected at most 300 lines in a file, found {long}; split them"
 
 
 @pytest.fixture(scope="module")
