@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int8, UInt8
 from PIL import ExifTags, Image
 
 from lightning_pose.errors import DataError
-from lightning_pose.geometry import crop_matrix
+from lightning_pose.geometry import crop_matrix, image_box
 
 __all__ = ["image_size", "read_image", "read_mask"]
 
@@ -169,8 +169,8 @@ def _frame(
     (width, columns, right), (height, rows, below) = reversed(sides) if turn.swaps else sides
     left, right = (right, 0) if turn.mirrors_x else (0, right)
     above, below = (below, 0) if turn.mirrors_y else (0, below)
-    covered = [-0.5 - left, -0.5 - above, width - 0.5 + right, height - 0.5 + below]
-    return crop_matrix(np.array(covered, dtype=np.float32), (rows, columns), enlarge=1.0)
+    padding = np.array([-left, -above, right, below], dtype=np.float32)
+    return crop_matrix(image_box((height, width)) + padding, (rows, columns), enlarge=1.0)
 
 
 # Pillow raises any of these for a damaged file, depending on where its parser fails.
