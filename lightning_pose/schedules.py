@@ -81,9 +81,7 @@ class WarmupCosine(LRScheduler):
         if self.total_steps is not None:
             return
         self.total_steps = total_steps
-        self._last_lr = self.get_lr()
-        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
-            group["lr"] = rate
+        self._apply()
 
     @override
     def get_lr(self) -> list[float | Tensor]:
@@ -94,6 +92,18 @@ class WarmupCosine(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         return {key: state[key] for key in state if key not in ("warmup", "total_steps")}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        # The optimiser's own state has the rate of the cosine that was saved.
+        self._apply()
+
+    def _apply(self) -> None:
+        """Set the rate of the next step, where the settings have changed since the last one."""
+        self._last_lr = self.get_lr()
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
 
     def _factor(self) -> float:
         """The fraction of the peak rate at the next step, which PyTorch calls `last_epoch`."""

@@ -106,15 +106,17 @@ def test_resumes_where_it_stopped_from_plain_data(stop: int) -> None:
     assert walk(optimizer, schedule, 20 - stop) == expected[stop:]
 
 
-def test_resumed_with_more_steps_it_follows_the_longer_curve() -> None:
+@pytest.mark.parametrize("stop", [10, 20])
+def test_resumed_with_more_steps_it_follows_the_longer_curve(stop: int) -> None:
     optimizer, schedule = make(total=20)
-    walk(optimizer, schedule, 10)
+    walk(optimizer, schedule, stop)
     longer, resumed = make(total=40)
     longer.load_state_dict(optimizer.state_dict())
     resumed.load_state_dict(schedule.state_dict())
     assert resumed.total_steps == 40
-    # The rate of the first step was set before the stop.
-    assert walk(longer, resumed, 30)[1:] == walk(*make(total=40), 40)[11:]
+    expected = walk(*make(total=40), 40)[stop:]
+    assert resumed.get_last_lr() == expected[:1]
+    assert walk(longer, resumed, 40 - stop) == expected
 
 
 @pytest.mark.parametrize(
