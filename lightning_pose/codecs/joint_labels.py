@@ -64,9 +64,10 @@ def decode_joint_labels(
 
     The inside of a disc is flat, so its largest cell says little about the centre. The peak of the
     blurred map locates the disc to within a cell or two. Near that peak, the centre is the point
-    around which a disc covers the most of the joint and the least of the background. Cells of other
-    joints count neither way, and there are no cells beyond the image's edge, so a disc that is cut
-    off by a neighbour or by the edge keeps the centre of the whole disc.
+    inside the image around which a disc covers the most of the joint and the least of the
+    background, on the scale of the joint's probabilities there. Cells of other joints count
+    neither way, and there are no cells beyond the image's edge, so a disc that is cut off by a
+    neighbour or by the edge keeps the centre of the whole disc.
 
     Args:
         probability: Channel 0 is the background, and the channels of a cell sum to 1.
@@ -83,10 +84,19 @@ def decode_joint_labels(
         tensor([[[6.3000, 7.7000]]])
     """
     joints = probability[:, 1:]
-    peaks, _ = find_peaks(_blur(joints, radius / 2))
+    # Without its floor, a flat map would have its peak in the middle, where the blur sees no edge.
+    peaks, _ = find_peaks(_blur(joints - joints.amin(dim=(2, 3), keepdim=True), radius / 2))
     reach = _REACH * radius
     window = math.ceil(radius + reach)
-    evidence = windows(joints - probability[:, :1], peaks, window).flatten(2)
+    joint = windows(joints, peaks, window)
+    either = windows(joints + probability[:, :1], peaks, window)
+    # From 1 in the disc to -1 in the background, however sure the network is of the joint: with
+    # probabilities alone, a disc would leave the image to cover less background.
+    high = joint.amax(dim=(2, 3), keepdim=True)
+    share = torch.where(either > 0.01, joint / either.clamp_min(0.01), high)
+    low = share.amin(dim=(2, 3), keepdim=True)
+    evidence = (2 * joint - (high + low) * either) / (high - low).clamp_min(1e-4)
+    evidence = evidence.flatten(2)
 
     count = 2 * math.ceil(reach / _STEP) + 1
     steps = torch.linspace(-reach, reach, count, device=peaks.device)
@@ -97,6 +107,12 @@ def decode_joint_labels(
     # Autocast would compute the product in bfloat16.
     with torch.autocast(probability.device.type, enabled=False):
         agreement = evidence @ discs  # (B, K, centres)
+    # Joints outside the image are unlabelled, so a centre is never searched there.
+    centres = peaks[..., None] + steps  # (B, K, 2, count)
+    last = peaks.new_tensor([joints.shape[3] - 1, joints.shape[2] - 1])[:, None]
+    inside = (centres >= -0.5) & (centres <= last + 0.5)
+    inside = inside[..., 1, :, None] & inside[..., 0, None, :]
+    agreement = agreement.masked_fill(~inside.flatten(2), -torch.inf)
     weight = agreement.softmax(dim=2).view(*peaks.shape[:2], count, count)
     offset = torch.stack(
         ((weight.sum(dim=2) * steps).sum(dim=2), (weight.sum(dim=3) * steps).sum(dim=2)), dim=-1
