@@ -1,14 +1,15 @@
 """Precision by device, so that one config runs at full speed on every machine."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from typing_extensions import override
+
+from lightning_pose.float32 import in_float32
 
 __all__ = ["AutoPrecision", "choose_precision"]
 
@@ -102,9 +103,4 @@ def _keep_slow_depthwise_in_float32(model: nn.Module) -> None:
         ):
             # Set on the instance, so that its class, its parameters and its state dict stay
             # unchanged.
-            vars(layer)["forward"] = partial(_in_float32, layer.forward)
-
-
-def _in_float32(forward: Callable[[Tensor], Tensor], value: Tensor) -> Tensor:
-    with torch.autocast(value.device.type, enabled=False):
-        return forward(value.float())
+            vars(layer)["forward"] = partial(in_float32, layer.forward)

@@ -19,6 +19,7 @@ FLOORS = (
         "errors",
         "eval_mode",
         "features",
+        "float32",
         "geometry",
         "input_spec",
         "losses",

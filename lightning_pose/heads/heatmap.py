@@ -21,6 +21,7 @@ from lightning_pose.codecs.heatmaps import (
 from lightning_pose.codecs.masks import known_cells
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
+from lightning_pose.float32 import in_float32
 from lightning_pose.geometry import from_grid, to_grid
 from lightning_pose.heads.base import Head
 from lightning_pose.losses.heatmaps import heatmap_squared_error, spatial_cross_entropy
@@ -113,8 +114,7 @@ class HeatmapHead(Head):
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B K h w"]:
-        maps: Tensor = self.layer(features.dense)
-        return maps
+        return in_float32(self.layer, features.dense)
 
     @override
     def encode(self, batch: Batch, output: Float[Tensor, "B K h w"]) -> Target:

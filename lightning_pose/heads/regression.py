@@ -11,6 +11,7 @@ from typing_extensions import override
 from lightning_pose.batch import Batch, valid_size
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
+from lightning_pose.float32 import in_float32
 from lightning_pose.geometry import from_unit, to_unit
 from lightning_pose.heads.base import Head
 from lightning_pose.losses.coordinates import mean_absolute_error
@@ -75,10 +76,7 @@ class RegressionHead(Head):
             regions = pool(maps)
         else:
             regions = pool_regions(maps, features.valid, self.stride, _REGIONS)
-        # In single precision: bfloat16 has steps of a quarter pixel near the edge of a 128-pixel
-        # image.
-        with torch.autocast(regions.device.type, enabled=False):
-            coordinates: Tensor = last(flatten(regions).float())
+        coordinates = in_float32(last, flatten(regions))
         return coordinates.view(-1, self.skeleton.num_joints, 2)
 
     @override

@@ -19,6 +19,7 @@ from lightning_pose.codecs.joint_labels import (
 from lightning_pose.codecs.masks import known_cells
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
+from lightning_pose.float32 import in_float32
 from lightning_pose.geometry import from_grid, to_grid
 from lightning_pose.heads.base import Head
 from lightning_pose.losses.joint_labels import joint_cross_entropy
@@ -72,8 +73,7 @@ class SoftmaxJointHead(Head):
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B C h w"]:
-        logits: Tensor = self.layer(features.dense)
-        return logits
+        return in_float32(self.layer, features.dense)
 
     @override
     def encode(self, batch: Batch, output: Float[Tensor, "B C h w"]) -> Target:

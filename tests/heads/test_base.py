@@ -38,8 +38,8 @@ def test_shapes_types_and_gradients(name, dtype, size, stride):
         output = head(make_features(size, 3, stride))
         loss = loss_of(head, output, batch)
         prediction = head.decode(output.detach(), size)
-    # Coordinates need full precision.
-    assert output.dtype == (torch.float32 if name == "regression" else dtype)
+    # In bfloat16, neighbouring cells tie and coordinates move in steps.
+    assert output.dtype == (dtype if "mask" in head.fills else torch.float32)
     assert loss.dtype == torch.float32
     assert loss.shape == ()
     loss.backward()
