@@ -149,6 +149,8 @@ class InputSpec:
         rotation: float = 0.0,
         scale: float = 1.0,
         flip: bool = False,
+        shift: tuple[float, float] = (0.0, 0.0),
+        edges: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
     ) -> tuple[Float32[np.ndarray, "2 3"], tuple[int, int]]:
         """The affine matrix from source pixels to input pixels, and the input's size.
 
@@ -159,13 +161,23 @@ class InputSpec:
             rotation: Clockwise rotation of the person, as seen on the screen, in degrees.
             scale: How much larger than usual the person appears.
             flip: Mirror the crop left to right.
+            shift: How far the person moves right and down, as fractions of the input's width and
+                height.
+            edges: How far the left, upper, right and lower edge of the box move outwards, as
+                fractions of its width and height; the input's size stays that of the box itself.
 
         Returns:
             The (2, 3) matrix, and height and width of the input in pixels.
         """
         size = self.input_size(box, image_size)
         shown, enlarge = self._shown(box, image_size)
-        return crop_matrix(shown, size, enlarge, rotation, scale, flip, self.fit), size
+        left, above, right, below = edges
+        width, height = float(shown[2] - shown[0]), float(shown[3] - shown[1])
+        moves = (-left * width, -above * height, right * width, below * height)
+        shown = shown + np.array(moves, dtype=np.float32)
+        matrix = crop_matrix(shown, size, enlarge, rotation, scale, flip, self.fit)
+        matrix[:, 2] += np.array((shift[0] * size[1], shift[1] * size[0]), dtype=np.float32)
+        return matrix, size
 
     def _shown(
         self, box: Float32[np.ndarray, " 4"] | None, image_size: tuple[int, int] | None

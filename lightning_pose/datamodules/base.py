@@ -48,6 +48,9 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         rotation: Largest rotation of a training crop in degrees.
         scale: Largest change in scale of a training crop, see `PersonCrop`.
         flip: Probability that a training crop is mirrored.
+        shift: Largest shift of a training crop, as a fraction of its width and height.
+        box_jitter: Largest move of each edge of a training person's box, as a fraction of its width
+            or height, so that the model also works on boxes that are not tight around the joints.
         photometric: Albumentations transforms for training images.
         seed: Seed for order and augmentation.
 
@@ -64,6 +67,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         rotation: float = 30.0,
         scale: float = 0.25,
         flip: float = 0.5,
+        shift: float = 0.0,
+        box_jitter: float = 0.1,
         photometric: list[A.BasicTransform] | None = None,
         seed: int = 0,
     ) -> None:
@@ -79,9 +84,13 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         self.rotation = rotation
         self.scale = scale
         self.flip = flip
+        self.shift = shift
+        self.box_jitter = box_jitter
         self.photometric = photometric
         self.seed = seed
-        self._training_crop = PersonCrop(input_spec, joints, rotation, scale, flip)
+        self._training_crop = PersonCrop(
+            input_spec, joints, rotation, scale, flip, shift, box_jitter
+        )
         self._evaluation_crop = PersonCrop(input_spec)
         self._photometric = Photometric(photometric) if photometric else None
         self._datasets: dict[Split, PoseDataset] = {}

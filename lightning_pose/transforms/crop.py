@@ -1,4 +1,4 @@
-"""The crop: rotation, scale, flip and resize of one person with one affine matrix and one warp."""
+"""The crop: resize and geometric augmentation of one person with one affine matrix and one warp."""
 
 import numpy as np
 
@@ -16,10 +16,10 @@ __all__ = ["PersonCrop"]
 class PersonCrop:
     """Crops one person to the network's input.
 
-    `InputSpec` defines what the crop shows and how large it is. Random rotation, scale and flip are
-    added to it; by default nothing is random, as evaluation requires. Beyond the image, the crop is
-    black and, if the person has a mask, background. Joints outside the crop become unlabelled in
-    the result; the annotation itself does not change.
+    `InputSpec` defines what the crop shows and how large it is. Random rotation, scale, flip, shift
+    and noise of the box are added to it; by default nothing is random, as evaluation requires.
+    Beyond the image, the crop is black and, if the person has a mask, background. Joints outside
+    the crop become unlabelled in the result; the annotation itself does not change.
 
     Args:
         input_spec: How an image becomes the network's input.
@@ -27,6 +27,11 @@ class PersonCrop:
         rotation: Largest rotation in degrees; it is uniform in [-rotation, rotation].
         scale: Largest change in scale; factors are log-uniform in [1 / (1 + scale), 1 + scale].
         flip: Probability of a flip.
+        shift: Largest shift, as a fraction of the input's width and height; both are uniform in
+            [-shift, shift].
+        box_jitter: Largest move of each edge of the box, as a fraction of the box's width or
+            height; it is uniform in [-box_jitter, box_jitter]. It imitates the boxes of a detector.
+            A crop of the whole image has no box to jitter.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -46,11 +51,15 @@ class PersonCrop:
         rotation: float = 0.0,
         scale: float = 0.0,
         flip: float = 0.0,
+        shift: float = 0.0,
+        box_jitter: float = 0.0,
     ) -> None:
         for name, value, high in (
             ("rotation", rotation, 180),
             ("scale", scale, np.inf),
             ("flip", flip, 1),
+            ("shift", shift, 0.5),
+            ("box_jitter", box_jitter, 0.4),
         ):
             if not (0 <= value <= high and np.isfinite(value)):
                 raise ConfigError(
@@ -65,6 +74,8 @@ class PersonCrop:
         self.rotation = rotation
         self.scale = scale
         self.flip = flip
+        self.shift = shift
+        self.box_jitter = box_jitter
 
     def __call__(self, dataset: PoseDataset, index: int, rng: np.random.Generator) -> CroppedSample:
         """Read and crop one person.
@@ -72,7 +83,7 @@ class PersonCrop:
         Args:
             dataset: The people.
             index: Which of them.
-            rng: The source of randomness; it is used three times whatever the settings.
+            rng: The source of randomness; the same numbers are drawn from it whatever the settings.
 
         Returns:
             The crop.
@@ -81,15 +92,20 @@ class PersonCrop:
             DataError: A file cannot be read.
         """
         turn, zoom, mirror = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.random() < self.flip
+        right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
         annotation = dataset.annotation(index)
+        whole = self.input_spec.subject == "image"
+        jitter = 0.0 if whole else self.box_jitter
         # Only where it is needed, because it may have to open the file.
-        shown = dataset.image_size(index) if self.input_spec.subject == "image" else None
+        shown = dataset.image_size(index) if whole else None
         matrix, size = self.input_spec.crop(
             annotation.box,
             shown,
             rotation=self.rotation * turn,
             scale=(1 + self.scale) ** zoom,
             flip=bool(mirror),
+            shift=(self.shift * right, self.shift * down),
+            edges=(jitter * edges[0], jitter * edges[1], jitter * edges[2], jitter * edges[3]),
         )
         # Source pixels per crop pixel, along the axis of the crop that has fewer.
         span = 1 / np.linalg.norm(matrix[:, :2], axis=1).max()

@@ -160,6 +160,63 @@ def test_bad_folders_are_found_at_setup(tmp_path: Path, root: Path) -> None:
         module(root, val=(15, 21)).setup("validate")
 
 
+def shape(batch: Batch) -> dict[str, torch.Tensor]:
+    """What augmentation changes in the crops of a batch, one number per person."""
+    linear = batch.crop[:, :, :2]
+    centre = batch.crop[:, :, 2] + torch.einsum(
+        "bij,bj->bi", linear, (batch.image_size.flip(1) - 1) / 2
+    )
+    return {
+        "rotation": (linear[:, 0, 1] / linear[:, 1, 1]).abs(),
+        "scale": torch.linalg.det(linear).abs().sqrt(),
+        "flip": torch.linalg.det(linear).sign(),
+        "place": centre.sum(dim=1),
+        "brightness": batch.image.float().mean(dim=(1, 2, 3)),
+    }
+
+
+OFF = dict.fromkeys(("rotation", "scale", "flip", "shift", "box_jitter"), 0.0) | {
+    "photometric": None
+}
+AUGMENTATIONS = {
+    "rotation": ({"rotation": 40.0}, {"rotation", "place", "brightness"}),
+    "scale": ({"scale": 0.4}, {"scale", "brightness"}),
+    "flip": ({"flip": 1.0}, {"flip", "place"}),
+    "shift": ({"shift": 0.2}, {"place", "brightness"}),
+    "box_jitter": ({"box_jitter": 0.3}, {"scale", "place", "brightness"}),
+    "photometric": ({"photometric": [A.InvertImg(p=1.0)]}, {"brightness"}),
+}
+
+
+@pytest.mark.parametrize(("setting", "changed"), AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys())
+def test_each_augmentation_reaches_training_and_nothing_else(
+    root: Path, setting: dict[str, Any], changed: set[str]
+) -> None:
+    batches = {}
+    for name, settings in (("plain", OFF), ("augmented", OFF | setting)):
+        data = module(root, batch_size=14, **settings)
+        data.setup("fit")
+        (train,), (val, *_) = list(data.train_dataloader()), list(data.val_dataloader())
+        batches[name] = (shape(train), shape(val))
+    (plain, evaluated), (augmented, still) = batches["plain"], batches["augmented"]
+    change = {name: (augmented[name] - plain[name]).abs().mean() for name in plain}
+    moved = {name for name in plain if change[name] > 0.02 * plain[name].abs().mean() + 1e-3}
+    assert moved == changed
+    assert all(torch.equal(evaluated[name], still[name]) for name in evaluated)
+
+
+def test_the_seed_decides_the_order_and_the_augmentation(root: Path) -> None:
+    def crops(seed: int) -> tuple[list[int], dict[int, list[float]]]:
+        batches = two_epochs(module(root, batch_size=14, seed=seed))[:1]
+        people = batches[0].person_id.tolist()
+        return people, dict(zip(people, batches[0].crop.flatten(1).tolist(), strict=True))
+
+    (order, one), (same, again), (other_order, other) = crops(3), crops(3), crops(4)
+    assert (order, one) == (same, again)
+    assert order != other_order
+    assert not any(one[person] == other[person] for person in one)
+
+
 def test_pixels_are_not_moved_by_photometric_transforms(root: Path) -> None:
     with pytest.raises(ConfigError, match="HorizontalFlip"):
         module(root, photometric=[A.HorizontalFlip()])

@@ -31,7 +31,9 @@ SETTINGS = {
     "turned": {"rotation": 180.0},
     "scaled": {"scale": 0.3},
     "mirrored": {"flip": 1.0},
-    "all": {"rotation": 180.0, "scale": 0.3, "flip": 0.5},
+    "shifted": {"shift": 0.05},
+    "jittered": {"box_jitter": 0.1},
+    "all": {"rotation": 180.0, "scale": 0.3, "flip": 0.5, "shift": 0.05, "box_jitter": 0.05},
 }
 
 
@@ -166,12 +168,53 @@ def test_chance_stays_within_its_settings_and_uses_them() -> None:
     assert 0.4 < mirrored.mean() < 0.6
 
 
+def test_a_shift_moves_the_person_by_a_fraction_of_the_input() -> None:
+    sample = blob_person(6)
+    plain = cut(PersonCrop(InputSpec((64, 96))), sample).crop
+    crop = PersonCrop(InputSpec((64, 96)), shift=0.25)
+    moves = np.array([cut(crop, sample, s).crop - plain for s in range(400)])
+    assert not moves[:, :, :2].any()
+    for axis, length in ((0, 96), (1, 64)):
+        low, high = moves[:, axis, 2].min() / length, moves[:, axis, 2].max() / length
+        assert -0.2501 < low < -0.24
+        assert 0.24 < high < 0.2501
+
+
+def test_jitter_moves_each_edge_of_the_box_by_a_fraction_of_its_side() -> None:
+    sample = blob_person(6)
+    crop = PersonCrop(InputSpec((64, 96), enlarge=1.0, fit="stretch"), box_jitter=0.2)
+    boxes = []
+    for seed in range(400):
+        inverse = np.linalg.inv(np.vstack((cut(crop, sample, seed).crop, (0, 0, 1))))
+        corners = inverse @ np.array([[-0.5, 95.5], [-0.5, 63.5], [1, 1]])
+        boxes.append(corners[:2].T.flatten())
+    sides = np.tile(sample.box[2:] - sample.box[:2], 2)
+    moves = (np.array(boxes) - sample.box) / sides
+    assert (np.abs(moves) < 0.2001).all()
+    assert (moves.min(axis=0) < -0.19).all()
+    assert (moves.max(axis=0) > 0.19).all()
+    assert np.abs(np.corrcoef(moves.T) - np.eye(4)).max() < 0.2
+
+
+def test_the_whole_image_has_no_box_to_jitter_and_a_jittered_box_keeps_its_size() -> None:
+    sample = blob_person(6)
+    whole = InputSpec((64, 64), subject="image")
+    np.testing.assert_array_equal(
+        cut(PersonCrop(whole, box_jitter=0.2), sample).crop, cut(PersonCrop(whole), sample).crop
+    )
+    short = InputSpec(size=None, short_side=32)
+    shapes = {cut(PersonCrop(short, box_jitter=0.4), sample, seed).mask.shape for seed in range(9)}
+    assert shapes == {cut(PersonCrop(short), sample).mask.shape}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"flip": 1.5}, "flip from 0 to 1, found 1.5"),
         ({"rotation": -1.0}, "rotation from 0 to 180, found -1.0"),
         ({"scale": -0.1}, "scale"),
+        ({"shift": 0.6}, "shift from 0 to 0.5, found 0.6"),
+        ({"box_jitter": 0.5}, "box_jitter from 0 to 0.4, found 0.5"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict, message: str) -> None:
@@ -236,18 +279,20 @@ def test_sizes_that_follow_from_the_box_hold_the_whole_box() -> None:
         assert height / width == pytest.approx((y1 - y0) / (x1 - x0), abs=0.03)
 
 
-def test_the_generator_is_asked_three_times_in_one_order_whatever_the_settings() -> None:
+def test_the_generator_gives_nine_numbers_in_one_order_whatever_the_settings() -> None:
     for settings in SETTINGS.values():
         rng, other = np.random.default_rng(8), np.random.default_rng(8)
         PersonCrop(InputSpec((64, 64)), LSP14, **settings)(OnePerson(blob_person(0)), 0, rng)
         turn, zoom, flip = other.uniform(-1, 1), other.uniform(-1, 1), other.random()
+        right, down, *edges = other.uniform(-1, 1, size=6)
         assert rng.random() == other.random()
     sample = blob_person(0)
-    crop = PersonCrop(InputSpec((64, 64)), LSP14, rotation=40.0, scale=0.3, flip=0.5)
-    expected = crop_matrix(
-        sample.box, (64, 64), rotation=40 * turn, scale=1.3**zoom, flip=flip < 0.5
-    )
-    np.testing.assert_array_equal(cut(crop, sample, 8).crop, expected)
+    crop = PersonCrop(InputSpec((64, 64)), LSP14, 40.0, 0.3, 0.5, shift=0.1, box_jitter=0.2)
+    sides = np.tile(sample.box[2:] - sample.box[:2], 2)
+    box = (sample.box + 0.2 * np.array(edges) * (-1, -1, 1, 1) * sides).astype(np.float32)
+    expected = crop_matrix(box, (64, 64), rotation=40 * turn, scale=1.3**zoom, flip=flip < 0.5)
+    expected[:, 2] += 0.1 * 64 * np.array((right, down))
+    np.testing.assert_allclose(cut(crop, sample, 8).crop, expected, atol=1e-4)
 
 
 class InFull(LSPExtendedDataset):
