@@ -8,7 +8,7 @@ import sys
 import lightning_pose
 
 if importlib.util.find_spec("pytest"):
-    sys.exit("Expected the runtime dependencies alone, found pytest; the install block has more.")
+    sys.exit("Expected only runtime dependencies, found pytest; use an environment without it.")
 
 names = [m.name for m in pkgutil.walk_packages(lightning_pose.__path__, "lightning_pose.")]
 for name in names:

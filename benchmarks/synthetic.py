@@ -24,7 +24,7 @@ def _rate(work: Callable[[int], object], indices: range) -> float:
 
 
 def main() -> None:
-    """Print the median rates of several repeats and their ratio."""
+    """Print the median rate over several repeats, and its median ratio to the reference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300, help="images per repeat")
     parser.add_argument("--repeats", type=int, default=5)

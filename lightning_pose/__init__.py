@@ -1,4 +1,4 @@
-"""One network that answers several questions about an image of a person: joints and mask at once.
+"""Multi-task human pose estimation: one network for the joints and the mask of a person.
 
 The names below are imported on first use, which keeps `import lightning_pose` cheap.
 """

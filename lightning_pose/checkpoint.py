@@ -21,8 +21,8 @@ from lightning_pose.model_spec import ModelSpec
 
 __all__ = [
     "SPEC_KEY",
+    "check_compatible",
     "check_content",
-    "check_fit",
     "differences",
     "entry",
     "read",
@@ -56,8 +56,8 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"Expected a checkpoint of tensors and plain data, found something else in {path}; it "
-            "was refused, because loading other objects could run code."
+            f"Expected a checkpoint of tensors and plain data, found other objects in {path}, "
+            "whose loading could run code; use a checkpoint that `lightning fit` wrote."
         ) from error
     except OSError as error:
         raise CheckpointError(
@@ -69,7 +69,7 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
     # Python's documentation does not limit what unpickling damaged bytes may raise.
     except Exception as error:
         raise CheckpointError(
-            f"Expected a checkpoint file, found a damaged or foreign file at {path}; copy it again."
+            f"Expected a checkpoint, found a damaged or different file at {path}; copy it again."
         ) from error
     check_content(checkpoint, str(path), allow)
     return checkpoint
@@ -129,7 +129,7 @@ def spec_of(checkpoint: Mapping[str, Any]) -> ModelSpec:
     return ModelSpec.from_dict(checkpoint[SPEC_KEY]["model"])
 
 
-def check_fit(
+def check_compatible(
     ours: ModelSpec, state: Mapping[str, Tensor], checkpoint: dict[str, Any]
 ) -> list[str]:
     """Refuse a checkpoint whose weights do not fit a model, or mean something else in it.
@@ -140,7 +140,7 @@ def check_fit(
         checkpoint: The checkpoint as Lightning passes it; it is upgraded to the current format.
 
     Returns:
-        The other differences, which affect neither: dropout, decoding, colours of limbs.
+        The remaining differences, such as dropout, decoding or limb colours.
 
     Raises:
         CheckpointError: Names or shapes of tensors differ, or the joints, the classes of labels, or
@@ -164,8 +164,8 @@ def check_fit(
         refused += settings or tensors
     if refused:
         raise CheckpointError(
-            "Expected a checkpoint of this model, found one of another: "
-            f"{'; '.join(refused[:3])}; give the config that it was trained with."
+            "Expected a checkpoint of this model, found one of another model: "
+            f"{'; '.join(refused[:3])}; use the config that it was trained with."
         )
     return [phrase for phrase in found if not phrase.startswith("model.untrained")]
 

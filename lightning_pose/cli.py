@@ -28,7 +28,9 @@ class Command:
 
 COMMANDS = {
     "fit": Command("fit", "train a model", "--config combined.yaml"),
-    "validate": Command("evaluate", "score a checkpoint", "--ckpt_path RUN/best.ckpt"),
+    "validate": Command(
+        "evaluate", "score a checkpoint on the validation split", "--ckpt_path RUN/best.ckpt"
+    ),
     "test": Command(
         "evaluate", "score a checkpoint on the test split", "--ckpt_path RUN/best.ckpt"
     ),
@@ -51,8 +53,8 @@ options:
   -h, --help     this text; `lightning COMMAND --help` explains a command
   --version      the version of lightning_pose
 
-Configs are looked up in ., ./configs and among the shipped ones. Several --config stack, and
---KEY VALUE on the command line comes last, as in --model.weighting.weights.mask 0.5.
+Configs are looked up in ., ./configs and among the shipped ones. A later --config overrides an
+earlier one, and --KEY VALUE overrides both, as in --model.weighting.weights.mask 0.5.
 """
 
 

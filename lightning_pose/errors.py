@@ -7,9 +7,9 @@ class InputError(ValueError):
     """A file, a setting or a checkpoint from the user cannot be used.
 
     Its message is one sentence that says what was expected, what was found and what to do. The
-    commands print that sentence without a traceback and exit with status 1; every other exception
-    is a bug in this package and keeps its traceback. It takes one string, so that it can be pickled
-    and raised again outside a worker process.
+    commands print that sentence without a traceback and exit with status 1. They also explain known
+    errors of other packages (see `commands.refusals`); any other exception keeps its traceback. It
+    takes one string, so that it can be pickled and raised again outside a worker process.
 
     Example:
         >>> raise InputError("Expected 14 joints, found 13; check joints.mat.")

@@ -12,7 +12,7 @@ __all__ = ["eval_mode"]
 def eval_mode(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, and restore the mode of each submodule afterwards.
 
-    Unlike `module.train()`, this does not unfreeze layers that the user has frozen.
+    Unlike a later `module.train()`, this keeps layers in evaluation mode that already were in it.
 
     Args:
         module: The module; statistics of its layers do not change inside the context.

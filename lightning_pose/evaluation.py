@@ -27,7 +27,7 @@ class Evaluation(nn.Module):
             fills.
         task: The joints, the input and the labels.
         main_head: The head whose first metric is the main metric.
-        main_metric: The main metric, if it is another one.
+        main_metric: The main metric; None for the first metric of the main head.
     """
 
     def __init__(

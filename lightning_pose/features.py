@@ -48,8 +48,8 @@ class Features:
         dense: The finest map.
         deep: The coarsest map.
         aux: Earlier dense maps.
-        image: The normalised input image, for heads that look at it again; set by the module.
-        valid: False where an image was padded, None if none was; set by the module.
+        image: The normalised input image, for heads that also read it; set by `PoseNetwork`.
+        valid: False where an image was padded, None if none was; set by `PoseNetwork`.
     """
 
     dense: Float[Tensor, "B C h w"]

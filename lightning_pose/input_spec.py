@@ -29,8 +29,8 @@ _LARGEST_ASPECT = 4
 class InputSpec:
     """The network's input: its size, what it shows, and how the source is resized to it.
 
-    The data module crops by it, the model is built for it, checkpoints store it, and inference uses
-    it again. No other object has a size.
+    The data module crops with it, the model is built for it, checkpoints store it, and inference
+    uses it again.
 
     Args:
         size: Height and width in pixels; None if `short_side` is given.
@@ -69,7 +69,7 @@ class InputSpec:
         if (self.size is None) == (self.short_side is None):
             raise ConfigError(
                 f"Expected input_spec with either size or short_side, found size {self.size} and "
-                f"short_side {self.short_side}; set one of them to null."
+                f"short_side {self.short_side}; set exactly one of them."
             )
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 16):
             raise ConfigError(

@@ -36,7 +36,7 @@ class ModelSpec:
         input_spec: How an image becomes the network's input.
         labels: Image-level labels, with the names of their classes.
         main_head: The head whose keypoints are used, and whose first metric is the main metric.
-        main_metric: The main metric, if it is another one.
+        main_metric: The main metric; None for the first metric of the main head.
         mean: Per-channel mean for normalising images.
         std: Per-channel standard deviation for normalising images.
         untrained: The heads that never saw a label.

@@ -33,11 +33,11 @@ __all__ = ["PoseModule"]
 
 
 class PoseModule(pl.LightningModule):
-    """One network that answers several questions about an image of a person.
+    """One network for several tasks, such as keypoints and a mask, on an image of a person.
 
     Args:
         backbone: Turns images into feature maps.
-        heads: One head per question, by the name that losses, metrics and weights use.
+        heads: The heads by name; losses, metrics and weights use these names.
         skeleton: The joints; the command line takes this and the next two from the data module.
         input_spec: How an image becomes the network's input.
         labels: Image-level labels by name, with the names of their classes.
@@ -127,8 +127,8 @@ class PoseModule(pl.LightningModule):
         return self._losses.untrained
 
     def assume_trained(self, names: Iterable[str]) -> None:
-        """Take heads as trained: their weights are from a training that had their labels."""
-        self._losses.taught = (self._losses.taught or set()) | set(names)
+        """Treat heads as trained, because their weights come from a training with their labels."""
+        self._losses.trained = (self._losses.trained or set()) | set(names)
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -188,7 +188,7 @@ class PoseModule(pl.LightningModule):
             self.weighting.backward(loss, step, self.network.backbone.parameters())
 
     def on_validation_start(self) -> None:
-        """Reset what an aborted validation has left behind."""
+        """Report untrained heads, and reset what an aborted validation has left behind."""
         if self._fitting:
             self._losses.announce()
         self._evaluation("val").reset()
@@ -234,9 +234,9 @@ class PoseModule(pl.LightningModule):
         if self._fitting and figures["main"].isnan():
             # Without a value for the main metric, no checkpoint is better than another.
             raise DataError(
-                f"Expected people in the validation with labels that {self.main_head} can be "
-                "judged by, found none; set model.main_head to a head that has labels, or "
-                "validate on other people."
+                "Expected validation people with labels for the main metric "
+                f"({self.main_metric or self.main_head}), found none; set model.main_head or "
+                "model.main_metric to one that has labels, or validate on other people."
             )
         named = {f"loss/{name}".rstrip("/"): loss for name, loss in losses.items()}
         for key, value in {**named, **figures}.items():
@@ -266,7 +266,7 @@ class PoseModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another model before loading its weights."""
-        others = checkpoints.check_fit(self.spec(), self.state_dict(), checkpoint)
+        others = checkpoints.check_compatible(self.spec(), self.state_dict(), checkpoint)
         if others:
             rank_zero_info(f"The checkpoint has other settings: {'; '.join(others)}.")
         self.assume_trained(set(self.heads) - set(checkpoints.spec_of(checkpoint).untrained))

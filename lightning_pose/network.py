@@ -28,7 +28,7 @@ class PoseNetwork(nn.Module):
 
     Args:
         backbone: Turns images into feature maps.
-        heads: One head per question, by name.
+        heads: The heads by name.
         task: The joints, the input and the image-level labels.
         mean: Per-channel mean for normalising images, on a scale of 0 to 1.
         std: Per-channel standard deviation for normalising images, on the same scale.
@@ -161,13 +161,11 @@ class PoseNetwork(nn.Module):
         }
 
     def zero(self, features: Features) -> Tensor:
-        """A zero that gives every parameter a gradient, without which DDP would wait forever.
+        """A zero to add to the loss, so that every parameter gets a gradient, as DDP requires.
 
-        With a single process it would only cost time, for a gradient as large as the map.
-
-        A head that the weighting leaves out gets the gradient through its parameters, not its
-        output, so that its NaN stays there; a decoder that only such heads read gets it through its
-        map.
+        It depends on the parameters of the heads, not on their outputs, because the output of a
+        head that the weighting leaves out may be NaN. It also depends on the feature maps, because
+        only such heads may read a decoder. In a single process it would only cost time.
 
         Args:
             features: The feature maps of a training step.

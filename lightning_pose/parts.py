@@ -84,12 +84,15 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def without_weight_sources(spec: dict[str, Any]) -> dict[str, Any]:
-    """A part without where its initial weights come from: a checkpoint brings them itself.
+    """Clear the arguments of a part that say where its initial weights come from.
 
-    What a file says there is never believed: it could name a download or any file of this machine.
+    A checkpoint contains the weights, and an untrusted file could name a download or a local file.
 
     Args:
         spec: A part whose class paths were checked.
+
+    Returns:
+        A copy of the part, with None for those arguments.
 
     Raises:
         CheckpointError: There is no such class.
@@ -129,8 +132,8 @@ def check_class_paths(spec: Any, allow: Iterable[str] = ()) -> None:
         found = list(_class_paths(spec))
     except RecursionError as error:
         raise CheckpointError(
-            "Expected the spec of a model in the checkpoint, found one that is too deep; the "
-            "checkpoint is damaged, or a trick."
+            "Expected the spec of a model in the checkpoint, found one nested too deeply; the "
+            "checkpoint is damaged or malicious, use another."
         ) from error
     for class_path in found:
         if not class_path.startswith(tuple(f"{package}." for package in trusted)):
@@ -175,7 +178,7 @@ def rebuild(spec: dict[str, Any], kind: type[nn.Module]) -> Any:
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise CheckpointError(
             f"Expected {spec['class_path']} in the checkpoint to be a {kind.__name__}, found "
-            f"{type(found).__name__} of another kind; the checkpoint is damaged or malicious."
+            f"{found!r}; the checkpoint is damaged or malicious, use another."
         )
     known = without_weight_sources(spec)["init_args"]
     arguments = {name: _rebuild_value(value) for name, value in known.items()}

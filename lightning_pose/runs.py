@@ -65,8 +65,8 @@ class Run:
         parts = Path(experiment).parts
         if not parts or ".." in parts or Path(experiment).is_absolute():
             raise ConfigError(
-                f"Expected --experiment as a folder below that of all experiments, found "
-                f"{experiment!r}; set --trainer.default_root_dir to write elsewhere."
+                f"Expected --experiment as a relative folder without '..', found {experiment!r}; "
+                "set --trainer.default_root_dir to write elsewhere."
             )
         if name is not None and (name in ("", ".", "..") or Path(name).name != name):
             raise ConfigError(
@@ -94,8 +94,8 @@ class Run:
                 folder = parent / f"{stem}_{attempt}"
             except OSError as error:
                 raise ConfigError(
-                    f"Expected to make the run's folder {folder}, found that it cannot be made "
-                    f"({error.strerror}); choose another --trainer.default_root_dir."
+                    f"Expected to create the run's folder {folder}, found that it cannot be "
+                    f"created ({error.strerror}); choose another --trainer.default_root_dir."
                 ) from error
             else:
                 os.environ[_VARIABLE] = str(folder.resolve())
@@ -103,7 +103,7 @@ class Run:
 
     @classmethod
     def resume(cls, folder: str | Path) -> "Run":
-        """Reopen the folder of an existing run, in every process of a job.
+        """Open the folder of an existing run, in every process of a job.
 
         Args:
             folder: The run's folder.

@@ -1,8 +1,8 @@
 """One person on the way from disk to a batch: annotation, pixels, sample, cropped sample.
 
-Every field is always present. Unknown values are encoded as data: visibility 0 for a joint, -1 for
-a mask pixel, 0 for a size, NaN or -1 for a label. Points follow the conventions of
-`lightning_pose.geometry`.
+Every field is always present, except for those of `Pixels`. Unknown values are encoded as data:
+visibility 0 for a joint, -1 for a mask pixel, 0 for a size, NaN or -1 for a label. Points follow
+the conventions of `lightning_pose.geometry`.
 """
 
 from dataclasses import dataclass, field

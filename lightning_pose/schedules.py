@@ -158,7 +158,7 @@ def configure(
     if scheduler is None:
         return made
     config: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
-    if isinstance(scheduler, WarmupCosine) and trainer is not None:
+    if isinstance(scheduler, WarmupCosine) and scheduler.total_steps is None and trainer:
         scheduler.set_total_steps(_training_steps(trainer, interval))
     if isinstance(scheduler, ReduceLROnPlateau):
         # Its mode says which direction is better, and so which metric it can watch.
@@ -169,9 +169,9 @@ def configure(
         never = trainer is not None and trainer.limit_val_batches == 0
         if every is None or by_the_clock or never:
             raise ConfigError(
-                "Expected a validation every so many epochs for ReduceLROnPlateau, found "
-                "trainer.check_val_every_n_epoch null, trainer.limit_val_batches 0 or a time as "
-                "trainer.val_check_interval; change that, or choose another scheduler."
+                "Expected validations at fixed epochs for ReduceLROnPlateau, found a trainer with "
+                "check_val_every_n_epoch null, limit_val_batches 0 or a time as "
+                "val_check_interval; change that setting, or choose another scheduler."
             )
         config |= {"interval": "epoch", "frequency": every}
     return {"optimizer": made, "lr_scheduler": config}

@@ -13,15 +13,15 @@ __all__ = ["check_backward", "check_data", "check_precision"]
 
 
 def check_precision(trainer: pl.Trainer) -> None:
-    """Refuse a precision that gives the weights another type than points and images have.
+    """Refuse a precision whose weights are not in float32, as points and images are.
 
     Raises:
-        ConfigError: The precision is a half one throughout.
+        ConfigError: The precision is "16-true", "bf16-true" or "64-true".
     """
     if str(trainer.precision).endswith("-true") and trainer.precision != "32-true":
         raise ConfigError(
             "Expected trainer.precision 32-true, bf16-mixed or 16-mixed, found "
-            f"{trainer.precision}; points and images are in single precision."
+            f"{trainer.precision}; choose one of these, because points and images are in float32."
         )
 
 
@@ -51,7 +51,7 @@ def check_data(spec: ModelSpec, data: Any) -> None:
 
     Args:
         spec: The model's spec.
-        data: The `PoseDataModule`, if there is one: a loader alone crops as it likes.
+        data: The `PoseDataModule`, if there is one; plain data loaders are not checked.
 
     Raises:
         ConfigError: The input spec, the names of the joints, or the classes of a label differ.
@@ -60,13 +60,13 @@ def check_data(spec: ModelSpec, data: Any) -> None:
         return
     for name, ours, theirs in (
         ("input_spec", spec.input_spec.to_dict(), data.input_spec.to_dict()),
-        # Colours and limbs change pictures only.
+        # Colours and limbs affect only drawings.
         ("skeleton.names", spec.skeleton.names, data.skeleton.names),
         ("labels", spec.labels, {name: data.labels.get(name) for name in spec.labels}),
     ):
         found = "; ".join(differences(ours, theirs, name, ("in the model", "in the data")))
         if found:
             raise ConfigError(
-                f"Expected a model and a data module with the same {name}, found {found}; give "
-                "both the same."
+                f"Expected a model and a data module with the same {name}, found {found}; set "
+                "both to the same value."
             )

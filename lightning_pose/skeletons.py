@@ -1,4 +1,4 @@
-"""Skeletons: which joints a person has, how they are connected, and which of them are mirrored."""
+"""Skeletons: which joints a person has, how they are connected, and which ones a flip swaps."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields

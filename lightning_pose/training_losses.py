@@ -24,13 +24,13 @@ class TrainingLosses:
         heads: The names of the heads.
 
     Attributes:
-        taught: The heads that have seen a label with a weight above 0, in any process, here or in
-            the training that their weights are from; None before any training.
+        trained: The heads with a weight above 0 that have seen a label in any process, in this
+            training or in the one that their weights come from; None before any training.
     """
 
     def __init__(self, heads: Iterable[str]) -> None:
         self.heads = list(heads)
-        self.taught: set[str] | None = None
+        self.trained: set[str] | None = None
         self._announced = False
 
     def combine(
@@ -64,45 +64,44 @@ class TrainingLosses:
             # A copy, because the reduction works in place.
             return cast("Tensor", trainer.strategy.reduce(value.clone(), reduce_op="mean"))
 
-        losses, everybody = over_processes(terms, mean)
+        losses, overall = over_processes(terms, mean)
         step = TrainingStep(
             losses=losses,
             features=features,
             step=module.global_step,
             epoch=module.current_epoch,
             mean=mean,
-            # The scaler tries how far it can go; small gradients need no more than this.
+            # The scaler raises its scale until gradients overflow; 1024 is enough for small ones.
             scale=min(loss_scale(trainer), 1024.0),
             processes=processes,
         )
         weighting.observe(step)
-        return weighting(losses), step, self._read(everybody, weighting, step.step)
+        return weighting(losses), step, self._read(overall, weighting, step.step)
 
     @torch.no_grad()
     def _read(
-        self, everybody: Mapping[str, LossTerms], weighting: Weighting, step: int
+        self, overall: Mapping[str, LossTerms], weighting: Weighting, step: int
     ) -> dict[str, float]:
         """Read the losses over all processes as plain numbers, and note which heads had labels."""
-        means = {name: terms.mean() for name, terms in everybody.items()}
-        labelled = [terms.weight.sum() for terms in everybody.values()]
+        means = {name: terms.mean() for name, terms in overall.items()}
+        labelled = [terms.weight.sum() for terms in overall.values()]
         # In one transfer, because each wait for the device costs time.
         numbers = torch.stack([*means.values(), *labelled, weighting(means)]).tolist()
         refuse_infinite(dict(zip(means, numbers, strict=False)), numbers[-1], step)
         weights = weighting.head_weights()
         found = {"": numbers[-1]}
-        self.taught = self.taught or set()
+        self.trained = self.trained or set()
         for name, value, count in zip(means, numbers, numbers[len(means) :], strict=False):
-            if count > 0:
+            # A weight that is a tensor changes from step to step.
+            if count > 0 and (isinstance(weights[name], Tensor) or weights[name] > 0):
                 found[name] = value
-                # A weight that is a tensor changes from step to step.
-                if isinstance(weights[name], Tensor) or weights[name] > 0:
-                    self.taught.add(name)
+                self.trained.add(name)
         return found
 
     @property
     def untrained(self) -> tuple[str, ...]:
         """The heads that have seen no label so far, empty before any training."""
-        known = self.heads if self.taught is None else self.taught
+        known = self.heads if self.trained is None else self.trained
         return tuple(name for name in self.heads if name not in known)
 
     def announce(self) -> None:
@@ -110,8 +109,8 @@ class TrainingLosses:
         if self.untrained and not self._announced:
             self._announced = True
             rank_zero_info(
-                f"No labels with a weight above 0 for {' and '.join(self.untrained)} so far: "
-                "nothing is logged for such a head, and predict leaves it out."
+                f"Heads without labels or with weight 0 so far: {', '.join(self.untrained)}. "
+                "Nothing is logged for these heads, and predict leaves them out."
             )
 
 
@@ -137,6 +136,6 @@ def refuse_infinite(losses: Mapping[str, float], total: float, step: int) -> Non
     names = [name for name, loss in losses.items() if not math.isfinite(loss)]
     raise DivergedError(
         f"Expected finite losses, found NaN or infinity in {' and '.join(names) or 'their sum'} at "
-        f"step {step}; training stopped and the checkpoints so far are kept: lower the learning "
-        "rate, or set that head's weight to 0 to find the cause."
+        f"step {step}; earlier checkpoints are kept: lower the learning rate, or set that head's "
+        "weight to 0 to find the cause."
     )

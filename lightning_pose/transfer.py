@@ -38,7 +38,7 @@ def init_from(model: PoseModule, path: str | Path, allow: Sequence[str] = ()) ->
         raise CheckpointError(
             f"Expected images normalised by mean {list(model.mean)} and std {list(model.std)} in "
             f"{path}, found {list(other.mean)} and {list(other.std)}; set model.mean and model.std "
-            "to these."
+            "to the values found."
         )
     theirs = other.network.backbone.state_dict()
     for name, value in model.network.backbone.state_dict().items():
@@ -58,7 +58,7 @@ def init_from(model: PoseModule, path: str | Path, allow: Sequence[str] = ()) ->
         rows = _carry_over(head, donor, f"heads.{name}", path)
         taken.append(f"{name}{rows}")
         model.assume_trained([name])
-    kept = f"; {', '.join(left)} start anew" if left else ""
+    kept = f"; {', '.join(left)} with initial weights" if left else ""
     return f"Weights from {path}: {', '.join(taken)}{kept}."
 
 
@@ -92,6 +92,6 @@ def _copy(value: Tensor, other: Tensor | None, where: str, path: str | Path) -> 
 def _refuse(value: Tensor, other: Tensor | None, where: str, path: str | Path) -> None:
     found = "no such tensor" if other is None else f"shape {tuple(other.shape)}"
     raise CheckpointError(
-        f"Expected {where} of shape {tuple(value.shape)} in {path}, found {found}; give the model "
-        "the settings of the checkpoint's, or start without its weights."
+        f"Expected {where} of shape {tuple(value.shape)} in {path}, found {found}; use the "
+        "settings of the checkpoint's model, or leave out --init_from."
     )

@@ -148,7 +148,7 @@ def test_hostile_checkpoints_are_refused_before_anything_is_imported(
     assert not trap.exists()
 
 
-def test_the_trap_is_one(tmp_path: Path, trap: Path) -> None:
+def test_importing_the_trap_writes_its_file(tmp_path: Path, trap: Path) -> None:
     # Without this, the test above could also pass because the trap cannot be triggered at all.
     path = hostile_checkpoints(tmp_path)[0]
     with pytest.raises(InputError, match="to be a Backbone"):
@@ -388,7 +388,7 @@ def test_weights_that_are_no_tensors_by_name_are_refused(state: object, tmp_path
 def test_a_spec_that_contains_itself_is_refused(tmp_path: Path) -> None:
     spec: dict[str, object] = {}
     spec["model"] = {"deep": spec}
-    with pytest.raises(CheckpointError, match="too deep"):
+    with pytest.raises(CheckpointError, match="nested too deeply"):
         parts.check_class_paths(spec)
 
 

@@ -96,7 +96,7 @@ def test_what_is_not_labelled_does_not_teach(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(HEADS))
-def test_a_person_without_labels_does_not_teach_beside_one_with_them(name: str) -> None:
+def test_a_person_without_labels_adds_no_gradient_next_to_one_with_them(name: str) -> None:
     model = build("unet", [name], (64, 64)).eval()
     batch, alone = make_batch(2, (64, 64)), make_batch(1, (64, 64))
     batch.visibility[1] = 0

@@ -50,7 +50,7 @@ def equal_norm(tmp_path_factory):
 
 HEAD_LAWS = [
     heads.test_what_is_not_labelled_does_not_teach,
-    heads.test_a_person_without_labels_does_not_teach_beside_one_with_them,
+    heads.test_a_person_without_labels_adds_no_gradient_next_to_one_with_them,
     heads.test_rows_of_joints_are_rows_of_its_parameters,
     lambda name: heads.test_a_head_teaches_the_backbone("unet", name),
     lambda name: heads.test_padding_does_not_teach("unet", 48, name),

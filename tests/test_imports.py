@@ -1,4 +1,4 @@
-"""The layers: no import goes up a floor or in a circle, and the core needs few packages."""
+"""The layers: no import goes up or in a circle, and the core needs few packages."""
 
 import ast
 import graphlib
@@ -46,7 +46,7 @@ FLOORS = (
     ),
     ("__init__", "__main__", "cli", "commands", "inference"),
 )
-"""The floors, from the bottom up; each room on a floor is a file or a folder of the package."""
+"""The layers, from the bottom up; each entry is a file or a folder of the package."""
 
 CORE = (
     "batch",

@@ -95,7 +95,7 @@ def test_a_person_that_fills_the_picture_is_not_cut_at_its_edges(size, monkeypat
     assert (found.mask > 0.999).all()
 
 
-def test_neither_the_batch_size_nor_the_company_changes_an_answer():
+def test_predictions_do_not_depend_on_the_batch():
     torch.manual_seed(0)
     heads = {"mask": MaskHead(), "joints": HeatmapHead()}
     model = PoseModule(UNet(width=4), heads, LSP14, InputSpec((32, 32))).eval()

@@ -252,6 +252,12 @@ def test_a_schedule_needs_an_end(interval: str) -> None:
         fit(module, steps=-1, max_epochs=-1, max_time={"seconds": 10})
 
 
+def test_a_schedule_that_was_given_its_end_needs_no_other() -> None:
+    module = model(lr_scheduler=partial(WarmupCosine, total_steps=5), lr_interval="step")
+    fit(module, steps=2, max_epochs=-1)
+    assert module.lr_schedulers().total_steps == 5
+
+
 @pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_the_scheduler_steps_at_its_interval(interval: str) -> None:
     module = model(
@@ -342,7 +348,7 @@ def test_a_validation_that_cannot_judge_the_main_head_stops_the_training() -> No
         example.annotation.visibility[:] = 0
     loader = DataLoader(blind, batch_size=2, collate_fn=collate)
     trainer = pl.Trainer(max_steps=2, **QUIET)
-    with pytest.raises(InputError, match=r"that joints can be judged by.*set model\.main_head"):
+    with pytest.raises(InputError, match=r"labels for the main metric.*set model\.main_head"):
         trainer.fit(module, loader, loader)
     assert trainer.global_step == 2, "the sanity check sees too few people to tell"
     # When the model is only scored, NaN is the result.
@@ -390,7 +396,7 @@ def test_a_head_without_labels_is_named_once_logs_nothing_and_is_left_out(
     trainer = pl.Trainer(max_epochs=3, **QUIET)
     with caplog.at_level(logging.INFO):
         trainer.fit(module, loader, loader)
-    assert caplog.text.count("No labels with a weight above 0 for mask so far") == 1
+    assert caplog.text.count("Heads without labels or with weight 0 so far: mask.") == 1
     assert not [key for key in trainer.callback_metrics if "mask" in key]
     assert "val/loss/heatmap" in trainer.callback_metrics
     assert module.untrained == ("mask",)

@@ -24,7 +24,7 @@ def test_a_run_is_one_folder_below_its_experiment(tmp_path: Path, name: str) -> 
 def test_an_experiment_stays_below_the_root(tmp_path: Path) -> None:
     assert Run.claim(tmp_path, "sweep/one", "a").folder == tmp_path / "sweep" / "one" / "a"
     for name in ("", ".", "../b", "a/../../b", "/tmp/b"):
-        with pytest.raises(ConfigError, match="--experiment as a folder below"):
+        with pytest.raises(ConfigError, match="--experiment as a relative folder"):
             Run.claim(tmp_path, name)
 
 
@@ -103,7 +103,7 @@ def test_a_named_run_is_not_taken_twice(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_file_gets_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"cannot be made \(Not a directory\)"):
+    with pytest.raises(ConfigError, match=r"cannot be created \(Not a directory\)"):
         Run.claim(tmp_path / "file", "combined", "mine")
 
 

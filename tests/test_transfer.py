@@ -45,7 +45,7 @@ def test_the_same_model_starts_where_the_other_ended(path: Path) -> None:
     assert line == f"Weights from {path}: the backbone, mask, heatmap, joints, coordinates."
 
 
-def test_rows_of_joints_carry_over_by_name_and_new_joints_start_anew(path: Path) -> None:
+def test_rows_of_joints_carry_over_by_name_and_new_joints_get_initial_weights(path: Path) -> None:
     heads = {
         "joints": SoftmaxJointHead(),
         "heatmap": HeatmapHead(),
@@ -58,7 +58,7 @@ def test_rows_of_joints_carry_over_by_name_and_new_joints_start_anew(path: Path)
     assert "heatmap (11 of 12 rows)" in line
     assert "joints (12 of 13 rows)" in line
     assert "coordinates (22 of 24 rows)" in line
-    assert line.endswith("; other start anew.")
+    assert line.endswith("; other with initial weights.")
     ours, theirs = model.heads["heatmap"].layer, donor.heads["heatmap"].layer
     for place, name in enumerate(OTHER.names):
         if name == "nose":
@@ -90,6 +90,6 @@ def test_what_does_not_fit_is_named(settings: dict[str, object], message: str, p
         init_from(fresh(**settings), path)
 
 
-def test_a_head_of_another_class_starts_anew(path: Path) -> None:
+def test_a_head_of_another_class_gets_initial_weights(path: Path) -> None:
     model = fresh(heads={"heatmap": RegressionHead()}, skeleton=replace(LSP14))
-    assert init_from(model, path).endswith("the backbone; heatmap start anew.")
+    assert init_from(model, path).endswith("the backbone; heatmap with initial weights.")

@@ -23,7 +23,7 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         weight_sources: The constructor arguments that say where initial weights come from; a
-        checkpoint stores None for them, because it contains the weights.
+            checkpoint stores None for them, because it contains the weights.
         mean: Per-channel mean, on a scale of 0 to 1, that the weights expect to be subtracted from
             images.
         std: Per-channel standard deviation that the weights expect images to be divided by.

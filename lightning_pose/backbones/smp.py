@@ -112,7 +112,7 @@ class SMPBackbone(Backbone):
         except OSError as error:
             raise ConfigError(
                 f"Expected to download the ImageNet weights of {encoder}, found them unreachable "
-                f"({type(error).__name__}); go online, or set pretrained to a local file."
+                f"({type(error).__name__}); connect to the internet, or set pretrained to a file."
             ) from error
         # smp and timm pass options on unchecked, and fail wherever one is first used.
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -123,7 +123,7 @@ class SMPBackbone(Backbone):
         # Only these two: parameters of a head that is never called would stall DDP.
         self.encoder_layers: nn.Module = model.encoder
         self.decoder_layers: nn.Module = model.decoder
-        # A dilated or shallow encoder needs less than 32.
+        # Image sides must be multiples of this: 32, or less for a dilated or shallow encoder.
         self._multiple = int(model.encoder.output_stride)
         if pretrained is not None:
             self.mean, self.std = _normalisation(encoder)
@@ -136,7 +136,7 @@ class SMPBackbone(Backbone):
             self._freeze(frozen_stride)
 
     def _freeze(self, stride: int) -> None:
-        """Freeze everything that autograd finds behind the encoder's map of this stride."""
+        """Freeze the parameters that the encoder's map of this stride depends on."""
         side = 2 * self._multiple
         # In eval mode, so that the empty image does not update statistics.
         maps = self.encoder_layers.eval()(torch.zeros(1, 3, side, side))

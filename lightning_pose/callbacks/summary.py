@@ -22,11 +22,11 @@ class RunSummary(Callback):
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.figures: dict[str, float] = {}
+        self.results: dict[str, float] = {}
 
     def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the metrics of a new best validation."""
-        self.figures = {
+        self.results = {
             key.removeprefix("val/"): float(value)
             for key, value in trainer.callback_metrics.items()
             if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
@@ -43,10 +43,10 @@ class RunSummary(Callback):
         """Print the table, the run's folder, and the next command."""
         console = Console()
         if not (self.run / "best.ckpt").is_file():
-            lines = [f"No validation was kept: there is no best.ckpt in {self.run}."]
+            lines = [f"Found no best.ckpt in {self.run}: no validation was completed and saved."]
         else:
             # A resumed run that found nothing better has no metrics of best.ckpt.
-            if self.figures:
+            if self.results:
                 console.print(self._table())
             checkpoint = shlex.quote(str(self.run / "best.ckpt"))
             lines = [
@@ -59,8 +59,8 @@ class RunSummary(Callback):
             console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def _table(self) -> Table:
-        table = Table("head", "metric", "best", title="Validation figures of best.ckpt")
-        for key, value in sorted(self.figures.items()):
+        table = Table("head", "metric", "best", title="Validation metrics of best.ckpt")
+        for key, value in sorted(self.results.items()):
             head, metric = key.split("/")
             table.add_row(head, metric, f"{value:.4f}")
         return table

@@ -155,7 +155,7 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
             used for the blur.
 
     Returns:
-        (x, y) in cells, never more than one cell from the largest.
+        (x, y) in cells, at most one cell from the largest along each axis.
 
     Example:
         >>> maps = encode_gaussian(torch.tensor([[[8.3, 7.9]]]), (16, 16), sigma=2.0)

@@ -84,18 +84,19 @@ def decode_joint_labels(
         tensor([[[6.3000, 7.7000]]])
     """
     joints = probability[:, 1:]
-    # Without its floor, a flat map would have its peak in the middle, where the blur sees no edge.
+    # Minus the minimum: the blur has zeros beyond the edge, so a flat map would peak in the middle.
     peaks, _ = find_peaks(_blur(joints - joints.amin(dim=(2, 3), keepdim=True), radius / 2))
     reach = _REACH * radius
     window = math.ceil(radius + reach)
     joint = windows(joints, peaks, window)
     either = windows(joints + probability[:, :1], peaks, window)
-    # From 1 in the disc to -1 in the background, however sure the network is of the joint: with
-    # probabilities alone, a disc would leave the image to cover less background.
+    # Scaled to 1 in the disc and -1 in the background. With plain probabilities, where the network
+    # is unsure, a disc that lies mostly outside the image would cover less background and win. What
+    # varies by less than 0.05 is left flat, because scaling would only magnify its noise.
     high = joint.amax(dim=(2, 3), keepdim=True)
     share = torch.where(either > 0.01, joint / either.clamp_min(0.01), high)
     low = share.amin(dim=(2, 3), keepdim=True)
-    evidence = (2 * joint - (high + low) * either) / (high - low).clamp_min(1e-4)
+    evidence = (2 * joint - (high + low) * either) / (high - low).clamp_min(0.05)
     evidence = evidence.flatten(2)
 
     count = 2 * math.ceil(reach / _STEP) + 1
@@ -107,7 +108,7 @@ def decode_joint_labels(
     # Autocast would compute the product in bfloat16.
     with torch.autocast(probability.device.type, enabled=False):
         agreement = evidence @ discs  # (B, K, centres)
-    # Joints outside the image are unlabelled, so a centre is never searched there.
+    # Joints outside the image are unlabelled, so there are no centres there.
     centres = peaks[..., None] + steps  # (B, K, 2, count)
     last = peaks.new_tensor([joints.shape[3] - 1, joints.shape[2] - 1])[:, None]
     inside = (centres >= -0.5) & (centres <= last + 0.5)

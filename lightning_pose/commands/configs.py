@@ -129,7 +129,7 @@ def values(words: Sequence[str], name: str) -> list[str]:
 
 
 def packages(config: Any) -> list[str]:
-    """Find the packages whose classes a config names; whoever wrote the config chose to run them.
+    """Find the packages whose classes a config names; they are trusted, as the user chose it.
 
     Args:
         config: Plain data.

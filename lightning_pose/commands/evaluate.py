@@ -16,7 +16,7 @@ from lightning_pose.errors import ConfigError
 __all__ = ["EvaluateCLI", "main"]
 
 _FIT_ONLY = ("model", "experiment", "run", "init_from", "ckpt_path")
-"""Keys of a config that are ignored, because the model comes from the checkpoint."""
+"""Config keys that are ignored: the model comes from the checkpoint, the others are for `fit`."""
 
 
 class EvaluateCLI(PoseCLI):
@@ -72,7 +72,7 @@ def main(command: str, argv: Sequence[str]) -> int:
         paths = values(words, "--ckpt_path")
         if not paths:
             raise ConfigError(
-                f"Expected --ckpt_path for `lightning {command}`, found none; name RUN/best.ckpt."
+                f"Expected --ckpt_path for `lightning {command}`, found none; give RUN/best.ckpt."
             )
         words = [*_words(Path(paths[-1]), configs, values(words, "--allow")), *words]
     EvaluateCLI([command, *words])
@@ -93,7 +93,7 @@ def _words(ckpt_path: Path, configs: Sequence[Path], allow: Sequence[str]) -> It
     yield _inline({"model": model})
     contents = [read_config(path) for path in configs]
     if not any("data" in content for content in contents):
-        yield _inline({"data": untrusted.data_beside(ckpt_path, allow)})
+        yield _inline({"data": untrusted.data_next_to(ckpt_path, allow)})
     for content in contents:
         yield _inline({key: value for key, value in content.items() if key not in _FIT_ONLY})
     yield f"--data.input_spec={json.dumps(spec.input_spec.to_dict())}"

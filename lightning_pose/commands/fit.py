@@ -69,7 +69,9 @@ class FitCLI(PoseCLI):
         """Add the run's name and initial weights, and link the data module to the model."""
         super().add_arguments_to_parser(parser)
         parser.add_argument(
-            "--experiment", type=str | None, help="Folder of the run; by default the config's name."
+            "--experiment",
+            type=str | None,
+            help="Name of the experiment, whose folder holds its runs; default: the config's name.",
         )
         parser.add_argument(
             "--run",
@@ -79,13 +81,13 @@ class FitCLI(PoseCLI):
         parser.add_argument(
             "--init_from",
             type=str | None,
-            help="Checkpoint to start from: its backbone, and heads of the same name and class.",
+            help="Checkpoint to take weights from: backbone, and heads of the same name and class.",
         )
         for name in ("skeleton", "input_spec", "labels"):
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
-        """Check the checkpoint to resume from, which has the weights and their normalisation."""
+        """Check the checkpoint to resume from; skip initial weights, and use its normalisation."""
         settings = self.config.fit
         if settings.ckpt_path is None:
             return

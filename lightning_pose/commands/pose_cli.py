@@ -59,8 +59,8 @@ class PoseCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         set_parsing_settings(
-            # A config must not name commands, pickles and the like, remote files, or classes where
-            # a value is expected.
+            # An empty list adds nothing but enforces jsonargparse's own denylist (commands,
+            # pickle). Configs must not name remote files, or classes where a value is expected.
             import_path_denylist=[],
             config_read_mode_fsspec_enabled=False,
             instantiate_subclass_spec_in_any=False,

@@ -24,7 +24,7 @@ Find the joints and the mask of the person in each image, or of the people in gi
 
 The output folder gets
   predictions.json  a list with one entry per person: image (the file's name), box, keypoints as
-                    [x, y, score] in pixels of the upright image, and mask, a file in masks/
+                    [x, y, score] in pixels of the upright image, and mask, a file in masks/ or null
   masks/            one PNG per person, of the image's size: 255 person, 0 background
   overlays/         one JPEG per image, with the predictions drawn over it
 
@@ -35,8 +35,8 @@ status is then 1.
 
 _BOXES = """\
 JSON file with tight boxes around the people, {"image.jpg": [[x0, y0, x1, y1], ...], ...} in
-pixels of the upright image; an image that is not named counts as one person, and an image with
-an empty list as showing nobody
+pixels of the upright image; an image that is not listed counts as one person, an image with an
+empty list as none
 """
 
 
@@ -84,10 +84,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--output", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")
     add("--boxes", type=Path, metavar="FILE", help=_BOXES)
-    add("--device", default="auto", help="cpu, cuda, ...; by default the fastest available")
+    add("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one, else cpu")
     add(
         "--batch_size", default=16, type=int, metavar="N",
-        help="people per batch, whose images are in memory together (16)",
+        help="people per batch; their images are held in memory together (default: 16)",
     )  # fmt: skip
     add(
         "--allow", action="append", default=[], metavar="PACKAGE",
@@ -113,8 +113,8 @@ def _find_images(paths: Sequence[Path]) -> dict[str, Path]:
             other = found.setdefault(file.name, file)
             if other.resolve() != file.resolve():
                 raise DataError(
-                    f"Expected images of different names, found {other} and {file}; predict "
-                    "them into two folders."
+                    f"Expected images with different names, found {other} and {file}; run the "
+                    "command once for each, with its own --output."
                 )
     return found
 
@@ -187,7 +187,8 @@ def _predict(options: argparse.Namespace, images: Mapping[str, Path], boxes: Box
     with PredictionsFolder(options.output, list(images), model.skeleton, console) as folder:
         if unknown := [name for name in boxes if name not in images]:
             folder.say(
-                f"{options.boxes} also names images that are not given, first {unknown[0]!r}."
+                f"{options.boxes} also names images that are not in --images and are ignored, "
+                f"the first {unknown[0]!r}."
             )
         with progress:
             people = _people(images, boxes, folder, progress)
@@ -220,8 +221,8 @@ def _people(
                 people.append(Person(image, np.array(box, dtype=np.float32), name))
             else:
                 folder.complain(
-                    f"Expected boxes that touch {path}, of {image.shape[1]} x {image.shape[0]} "
-                    f"pixels, found {json.dumps(box)}; correct it in the file of boxes."
+                    f"Expected boxes that overlap {path} ({image.shape[1]} x {image.shape[0]} "
+                    f"pixels), found {json.dumps(box)}; correct it in the --boxes file."
                 )
         yield from people
         if not people:

@@ -31,7 +31,7 @@ class PredictionsFolder:
         console: Where the sentences are printed.
 
     Attributes:
-        complaints: How many failures were reported.
+        failures: Number of failures reported so far.
 
     Raises:
         ConfigError: The folder cannot be created.
@@ -51,8 +51,8 @@ class PredictionsFolder:
                 (folder / part).mkdir(parents=True)
             except OSError as error:
                 raise ConfigError(
-                    f"Expected to make the folder {folder / part}, found that it cannot be made "
-                    f"({error.strerror}); choose another --output."
+                    f"Expected to create the folder {folder / part}, found that it cannot be "
+                    f"created ({error.strerror}); choose another --output."
                 ) from error
 
     def __enter__(self) -> "PredictionsFolder":
@@ -98,11 +98,11 @@ class PredictionsFolder:
         self.add_overlay(image, overlay)
 
     def add_overlay(self, image: str, overlay: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Write only an overlay, for an image that shows nobody.
+        """Write the overlay of one image; for an image without people, call only this.
 
         Args:
             image: The image's name.
-            overlay: What to write.
+            overlay: The RGB image with the predictions drawn on it.
         """
         self._save(f"overlays/{self._labels[image]}.jpg", overlay)
 
@@ -132,8 +132,8 @@ class PredictionsFolder:
         except (OSError, ValueError) as error:
             self.complain(
                 f"Expected to write {path}, found that it failed "
-                f"({' '.join(str(error).split())}); make room, or give the image a shorter name "
-                "or a smaller size."
+                f"({' '.join(str(error).split())}); free disk space, or give the image a shorter "
+                "name or a smaller size."
             )
             return False
         return True

@@ -39,8 +39,8 @@ def explain(error: BaseException, command: str) -> str | None:
         >>> explain(InputError("Expected 14 joints, found 13; check joints.mat."), "fit")
         'Expected 14 joints, found 13; check joints.mat.'
         >>> explain(OSError(errno.ENOSPC, "No space left on device"), "fit")
-        'Expected to read and write files, found: No space left on device; make room, or correct
-        the path or its permissions.'
+        'Expected to read and write files, found: No space left on device; free disk space, or
+        correct the path or its permissions.'
         >>> explain(ZeroDivisionError(), "fit") is None
         True
     """
@@ -68,13 +68,13 @@ def explain_setting(error: Exception) -> str:
 
 
 def explain_untrusted(error: Exception, path: Path, trusted: Sequence[str], options: str) -> str:
-    """Say in one sentence that settings which nobody has named cannot be used.
+    """Explain in one sentence that a file names classes of packages that are not trusted.
 
     Args:
-        error: What jsonargparse raised.
-        path: The file that holds them.
-        trusted: The packages whose classes they may name.
-        options: With what the user can trust the file.
+        error: The exception that jsonargparse raised.
+        path: The file.
+        trusted: The packages whose classes it may name.
+        options: The command-line options that allow more packages.
 
     Returns:
         The sentence.
@@ -118,8 +118,8 @@ def _file(error: OSError) -> str | None:
         return None
     found = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
     return (
-        f"Expected to read and write files, found: {found}; make room, or correct the path or its "
-        "permissions."
+        f"Expected to read and write files, found: {found}; free disk space, or correct the path "
+        "or its permissions."
     )
 
 

@@ -1,8 +1,8 @@
-"""What nobody on the command line has named: a checkpoint's model, and the config beside it.
+"""Checks of input that the user did not write: a checkpoint's model, and the config next to it.
 
-jsonargparse imports the class that a value names wherever a parameter is typed as a class or a
-function. It asks a list before it does, and here that list is short. Each part is parsed alone:
-the words of the user may name any class.
+Where a parameter is typed as a class or a function, jsonargparse imports whatever class the value
+names. Here, an allowlist restricts that import to a few packages. Each input is parsed separately,
+because the user's own arguments may name any class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import CheckpointError, ConfigError
 from lightning_pose.module import PoseModule
 
-__all__ = ["check_model", "data_beside"]
+__all__ = ["check_model", "data_next_to"]
 
 _MODEL = (
     "lightning_pose.backbones",
@@ -28,14 +28,14 @@ _MODEL = (
     "lightning_pose.weightings",
     "torch.nn",
 )
-"""Whose classes the model of a checkpoint may name."""
+"""Packages whose classes the model in a checkpoint may name."""
 
 _DATA = ("lightning_pose.datamodules", "albumentations")
-"""Whose classes the data of a config beside a checkpoint may name."""
+"""Packages whose classes the data in a config next to a checkpoint may name."""
 
 
 def check_model(model: dict[str, Any], ckpt_path: Path, allow: Sequence[str]) -> None:
-    """Refuse a model whose arguments name other classes, where only text was expected so far.
+    """Refuse a model whose arguments name classes outside the trusted packages.
 
     Args:
         model: The model of a checkpoint in the form of a config's `model` key.
@@ -46,7 +46,7 @@ def check_model(model: dict[str, Any], ckpt_path: Path, allow: Sequence[str]) ->
         CheckpointError: An argument names another class, or its class does not take it.
     """
     parser = ArgumentParser(exit_on_error=False)
-    # Their defaults are classes too, and no checkpoint names another.
+    # A checkpoint stores neither, and the default optimizer is a class outside the allowlist.
     skip: set[str | int] = {"optimizer", "lr_scheduler"}
     parser.add_class_arguments(PoseModule, "model", fail_untyped=False, skip=skip)
     trusted = [*_MODEL, *allow]
@@ -56,8 +56,8 @@ def check_model(model: dict[str, Any], ckpt_path: Path, allow: Sequence[str]) ->
         raise CheckpointError(explain_untrusted(error, ckpt_path, trusted, "--allow")) from error
 
 
-def data_beside(ckpt_path: Path, allow: Sequence[str]) -> Any:
-    """Read the data of the config beside a checkpoint, and nothing else of it.
+def data_next_to(ckpt_path: Path, allow: Sequence[str]) -> Any:
+    """Read the data of the config next to a checkpoint, and nothing else of it.
 
     Args:
         ckpt_path: The checkpoint.
@@ -72,7 +72,7 @@ def data_beside(ckpt_path: Path, allow: Sequence[str]) -> Any:
     path = ckpt_path.parent / "config.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"Expected config.yaml beside {ckpt_path}, found none; name the data with --config."
+            f"Expected config.yaml next to {ckpt_path}, found none; give the data with --config."
         )
     data = read_config(path).get("data")
     if data is None:

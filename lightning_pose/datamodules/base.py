@@ -49,8 +49,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         scale: Largest change in scale of a training crop, see `PersonCrop`.
         flip: Probability that a training crop is mirrored.
         shift: Largest shift of a training crop, as a fraction of its width and height.
-        box_jitter: Largest move of each edge of a training person's box, as a fraction of its width
-            or height, so that the model also works on boxes that are not tight around the joints.
+        box_jitter: Largest shift of each edge of a person's box in training, as a fraction of its
+            width or height, so that the model also works on boxes that are not tight.
         photometric: Albumentations transforms for training images.
         seed: Seed for order and augmentation.
 

@@ -82,7 +82,7 @@ def make_loader(
         collate_fn=collate,
         persistent_workers=num_workers > 0,
         pin_memory=on_gpu and torch.cuda.is_available(),
-        worker_init_fn=_begin_worker if on_gpu else _begin_modest_worker,
+        worker_init_fn=_begin_worker if on_gpu else _begin_low_priority_worker,
     )
 
 
@@ -136,8 +136,8 @@ def _begin_worker(_worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _begin_modest_worker(worker: int) -> None:
-    """Give way to the network, which trains on the same cores.
+def _begin_low_priority_worker(worker: int) -> None:
+    """Lower the priority of a worker, because the network trains on the same cores.
 
     The network's threads wait for each other after every layer, so a worker that displaces one of
     them holds up all of them. Workers get enough time while the network waits for a batch.

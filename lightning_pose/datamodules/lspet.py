@@ -20,9 +20,9 @@ class LSPExtendedDataModule(PoseDataModule):
 
     Args:
         root: The folder with joints.mat, images/ and optionally masks/.
-        train: First and last image of the training split.
-        val: First and last image of the validation split.
-        test: First and last image of the test split.
+        train: Numbers of the first and last image of the training split.
+        val: Numbers of the first and last image of the validation split.
+        test: Numbers of the first and last image of the test split.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 

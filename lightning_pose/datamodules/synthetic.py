@@ -1,4 +1,4 @@
-"""Synthetic people as batches: the default data, with nothing to download."""
+"""Batches of synthetic people, with nothing to download."""
 
 from typing import Any
 

@@ -75,10 +75,11 @@ def read_mask(path: Path, image: Path, size: tuple[int, int]) -> Int8[np.ndarray
         size: Height and width of that image in pixels.
 
     Returns:
-        1 on the person, 0 elsewhere.
+        1 where the mask is above 127, 0 elsewhere.
 
     Raises:
-        DataError: The file cannot be read, differs from the image in size, or is not 0 and 255.
+        DataError: The file cannot be read, differs from the image in size, or has values above 0
+            but none above 127.
     """
     grey, _ = _decode(path, "L")
     if grey.shape != size:

@@ -30,8 +30,8 @@ class LSPExtendedDataset(PoseDataset):
 
     Joints that are not visible have junk coordinates in the file; here they are unlabelled. The box
     encloses the visible joints, the head runs from the neck to the top of the head, and the torso
-    from the right shoulder to the left hip. The area is unknown. A person has the number of the
-    image.
+    from the right shoulder to the left hip. The area is unknown. The `person_id` is the number of
+    the image.
 
     Args:
         root: The folder.
@@ -200,8 +200,8 @@ def _check_images(folder: Path, count: int) -> None:
     names = {path.name for path in folder.glob("im*.jpg")}
     missing = [name for n in range(count) if (name := f"im{n + 1:05d}.jpg") not in names]
     if missing or len(names) != count:
-        example = f", for example no {missing[0]}" if missing else ""
+        example = f", with {missing[0]} missing" if missing else ""
         raise DataError(
             f"Expected one image for each of the {count} annotations of joints.mat in {folder}, "
-            f"found {len(names)} images{example}; make images and annotations agree."
+            f"found {len(names)} images{example}; restore the files of the published dataset."
         )

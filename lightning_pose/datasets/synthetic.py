@@ -49,7 +49,7 @@ class SyntheticDataset(PoseDataset):
         if not 1 <= length <= _PEOPLE_PER_SPLIT:
             raise ConfigError(
                 f"Expected a length from 1 to {_PEOPLE_PER_SPLIT}, found {length}; "
-                "ask for fewer or more people."
+                "correct the length."
             )
         if not _SIZES[0] <= size <= _SIZES[1]:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Heads: each answers one question about an image."""
+"""Heads: each predicts one kind of label from the features of the backbone."""
 
 from lightning_pose.heads.base import Head
 from lightning_pose.heads.heatmap import HeatmapHead

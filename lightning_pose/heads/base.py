@@ -16,7 +16,7 @@ __all__ = ["Head"]
 
 
 class Head(nn.Module, ABC):
-    """Answers one question about an image.
+    """Predicts one kind of label, such as keypoints or a mask, from the backbone's features.
 
     The constructor stores each setting as an attribute of the same name, because checkpoints read
     the settings from there. `build` creates the layers once the features are known. An output is a
@@ -25,8 +25,8 @@ class Head(nn.Module, ABC):
     backbone does not change the target.
 
     Attributes:
-        fills: The fields of a `Prediction` that the head fills; metrics, images and files look for
-            them.
+        fills: The fields of a `Prediction` that the head fills; metrics, contact sheets and output
+            files depend on them.
     """
 
     fills: ClassVar[tuple[str, ...]]
@@ -80,8 +80,8 @@ class Head(nn.Module, ABC):
     def unflip(self, output: Any) -> Any:
         """Map the output for mirrored images back to the images themselves.
 
-        Left and right are swapped, in space and among the joints. The sides of the images are
-        multiples of every stride. The flip test averages the result with the plain output.
+        Left and right are swapped, in space and among the joints. The width of the images is a
+        multiple of every stride. The flip test averages the result with the plain output.
 
         Args:
             output: The raw output for images that were mirrored left to right.
@@ -91,12 +91,12 @@ class Head(nn.Module, ABC):
         """
 
     def joint_rows(self) -> Mapping[str, Sequence[str]]:
-        """Which rows of a parameter belong to which joint.
+        """Name the joint that each row of a parameter belongs to.
 
-        Weights carry over row by row, by these names, to a head for other joints.
+        `fit --init_from` copies rows with the same name to a head for other joints.
 
         Returns:
-            For each such parameter, by its name in the state dict, one joint name per row of its
-            first axis; parameters that are not listed do not depend on single joints.
+            By parameter name in the state dict, one name per row of the first axis; parameters that
+            are not listed do not depend on individual joints.
         """
         return {}

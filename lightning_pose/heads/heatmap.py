@@ -1,4 +1,4 @@
-"""Where the joints are, as one heatmap per joint."""
+"""Joint positions from one heatmap per joint."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,8 @@ class HeatmapHead(Head):
         if unlabelled == "zero" and criterion != "mse":
             raise ConfigError(
                 "Expected HeatmapHead.criterion 'mse' with unlabelled 'zero', found "
-                f"{criterion!r}, whose maps always sum to 1; choose unlabelled 'ignore' or 'mse'."
+                f"{criterion!r}, whose maps always sum to 1; set unlabelled to 'ignore' or "
+                "criterion to 'mse'."
             )
         self.sigma = sigma
         self.criterion = criterion

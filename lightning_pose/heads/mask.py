@@ -1,4 +1,4 @@
-"""Which pixels are the person."""
+"""The person's mask."""
 
 from typing import ClassVar
 
@@ -27,8 +27,8 @@ class MaskHead(Head):
     fraction of each cell that the person covers.
 
     Args:
-        channels: Width of a 3 x 3 convolution with batch norm and ReLU before the last layer, which
-            sees only one cell; None leaves it out.
+        channels: Channels of a 3 x 3 convolution with batch norm and ReLU before the last layer,
+            which is a 1 x 1 convolution; None leaves out the 3 x 3 convolution.
         max_stride: Largest stride of the mask in pixels. On a coarser dense map the last layer
             predicts the finer cells as channels (sub-pixel convolution, Shi et al. 2016,
             https://arxiv.org/abs/1609.05158), which costs little. None keeps the stride of the map.

@@ -1,4 +1,4 @@
-"""Where the joints are, as coordinates."""
+"""Joint positions as regressed coordinates."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -130,7 +130,7 @@ def pool_regions(
 
 
 def _averages(count: Int64[Tensor, " B"], length: int, regions: int) -> Float[Tensor, "B n length"]:
-    """Weights that average the first `count` cells of an axis over `regions` runs."""
+    """Weights that average the first `count` cells of an axis in each of `regions` intervals."""
     region = torch.arange(regions, device=count.device)
     # As in adaptive pooling, a region starts and ends at whole cells, and neighbours may overlap.
     start = region * count[:, None] // regions

@@ -1,4 +1,4 @@
-"""Where the joints are, as the class of each cell."""
+"""Joint positions from a softmax over joint classes in each cell."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -97,11 +97,11 @@ def over_processes(
 
     Example:
         >>> terms = {"mask": LossTerms(torch.tensor([6.0]), torch.tensor([4.0]))}
-        >>> losses, everybody = over_processes(terms, mean=lambda table: table / 2)
-        >>> losses["mask"], everybody["mask"].mean()
+        >>> losses, overall = over_processes(terms, mean=lambda table: table / 2)
+        >>> losses["mask"], overall["mask"].mean()
         (tensor(3.), tensor(1.5000))
     """
     tables = [torch.stack((one.sum.detach(), one.weight)) for one in terms.values()]
-    everybody = mean(torch.cat(tables, dim=1)).split([table.shape[1] for table in tables], dim=1)
-    means = {n: LossTerms(*table) for n, table in zip(terms, everybody, strict=True)}
+    overall = mean(torch.cat(tables, dim=1)).split([table.shape[1] for table in tables], dim=1)
+    means = {n: LossTerms(*table) for n, table in zip(terms, overall, strict=True)}
     return {name: one.mean(means[name].weight) for name, one in terms.items()}, means

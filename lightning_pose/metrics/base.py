@@ -44,7 +44,7 @@ class PoseMetric(Metric):
 
     @abstractmethod
     def judge(self, judged: Judged) -> Float[Tensor, " B"]:
-        """Count a batch, and return the value of each single person.
+        """Add a batch to the states, and return the value of each person.
 
         Args:
             judged: The prediction and its errors.
@@ -53,7 +53,7 @@ class PoseMetric(Metric):
             One value per person, NaN where nothing is labelled.
         """
 
-    def figures(self) -> dict[str, Float[Tensor, ""]]:
+    def results(self) -> dict[str, Float[Tensor, ""]]:
         """The results over all people: "" for the metric itself, and a name per group of joints."""
         return {"": self.compute()}
 

@@ -118,13 +118,13 @@ def check_masks(preds: Tensor, target: Tensor, valid: Tensor | None) -> None:
         preds.is_floating_point() and ((preds >= 0) & (preds <= 1)).all()
     ):
         raise DataError(
-            f"Expected preds as booleans or as probabilities from 0 to 1, found {preds.dtype} "
-            "with other values or of another type; apply the softmax to the logits first."
+            "Expected preds as booleans or as floating-point probabilities from 0 to 1, found "
+            f"{preds.dtype} that is not; apply a softmax or sigmoid to logits first."
         )
     if target.is_floating_point() or not ((target >= -1) & (target <= 1)).all():
         raise DataError(
-            f"Expected target as integers, 1 person, 0 background and -1 unknown, found "
-            f"{target.dtype} with other values or of another type; convert the mask first."
+            "Expected target as integers (1 person, 0 background, -1 unknown) or booleans, found "
+            f"{target.dtype} that is not; convert the mask first."
         )
 
 

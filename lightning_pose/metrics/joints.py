@@ -32,7 +32,7 @@ def distances(
         labelled: Which joints have a true position.
 
     Returns:
-        The distances in the unit of the points and in float64, NaN where a joint is not labelled.
+        The distances in the unit of the points, in `SUM_DTYPE`; NaN where a joint is not labelled.
     """
     # In the dtype of sums, since a coordinate in half precision is off by up to a pixel.
     error = preds.to(SUM_DTYPE) - target.to(SUM_DTYPE)

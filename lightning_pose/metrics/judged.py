@@ -37,7 +37,7 @@ class Judged:
 
 
 def judge(prediction: Prediction, batch: Batch) -> Judged:
-    """Compare a prediction with the original labels, before any transform.
+    """Compare keypoints with the labels before any transform, and pair a mask with the cropped one.
 
     Args:
         prediction: One head's prediction, in input pixels.

@@ -86,8 +86,8 @@ class KeypointMetric(PoseMetric):
         names = task.skeleton.names
         if self.average == "none":
             raise ConfigError(
-                f"Expected average macro or micro for {type(self).__name__} in a model, found "
-                "none; set per to joint for one figure per joint beside the metric itself."
+                f"Expected average 'macro' or 'micro' for {type(self).__name__} in a model, found "
+                "'none'; set per to 'joint' for one value per joint in addition to the average."
             )
         if self.num_joints not in (None, len(names)):
             raise ConfigError(
@@ -150,10 +150,10 @@ class KeypointMetric(PoseMetric):
         return over_joints(self.total, self.count, self.average, self.root)
 
     @override
-    def figures(self) -> dict[str, Float[Tensor, ""]]:
+    def results(self) -> dict[str, Float[Tensor, ""]]:
         """The result over all people as "", and with `per`, one for each group by its name."""
         if self.per is None:
-            return super().figures()
+            return super().results()
         self._check_built()
         assert self._groups is not None, "build names the groups"
         # `compute` would gather the sums of all processes only for itself.

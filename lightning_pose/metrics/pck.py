@@ -72,7 +72,7 @@ def keypoint_pckh(
     threshold: float = 0.5,
     average: Average = "macro",
 ) -> Float[Tensor, "*K"]:
-    """The fraction of joints within half a head size of the truth; see `PCKh`.
+    """The fraction of joints within `threshold` times the head size of the truth; see `PCKh`.
 
     Arguments, result and errors are those of `keypoint_pck`, with the head size as normalizer.
 
@@ -222,7 +222,7 @@ class PCKh(PCK):
         ...     labelled=torch.arange(14)[None] < 12,
         ...     normalizer=torch.tensor([10.0]),
         ... )
-        >>> metric.figures()
+        >>> metric.results()
         {'': tensor(1.), 'knee': tensor(1.), 'neck': tensor(nan)}
     """
 

@@ -36,7 +36,7 @@ def keypoint_rmse(
         preds: Predicted (x, y) in source pixels.
         target: True (x, y) in source pixels.
         labelled: Which joints have a true position.
-        scale: How many pixels of the desired unit one source pixel is, for each person.
+        scale: Size of a source pixel in the desired unit, one per person; see `crop_scale`.
         average: "micro", "macro" or "none".
 
     Returns:
@@ -132,7 +132,7 @@ class RMSE(KeypointMetric):
             preds: Predicted (x, y) in source pixels.
             target: True (x, y) in source pixels.
             labelled: Which joints have a true position.
-            scale: How many pixels of the desired unit one source pixel is, for each person.
+            scale: Size of a source pixel in the desired unit, one per person; see `crop_scale`.
 
         Raises:
             ConfigError: The joints are not known.

@@ -153,7 +153,7 @@ class Scores(nn.Module):
         figures = {
             f"{key}/{group}" if group else key: figure
             for key in self._keys
-            for group, figure in self._metric(key).figures().items()
+            for group, figure in self._metric(key).results().items()
         }
         main = torch.tensor(torch.nan)
         for key in self._main:
@@ -168,7 +168,7 @@ class Scores(nn.Module):
         return {**figures, "main": main}
 
     def reset(self) -> None:
-        """Forget all people."""
+        """Reset all metrics."""
         for key in self._keys:
             self._metric(key).reset()
 

@@ -32,7 +32,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 class Brush:
-    """A list of convex shapes with depths; `paint` draws the far ones first.
+    """A list of convex shapes; `paint` draws those of small depth first, which are far away.
 
     Coordinates are pixels as in `lightning_pose.geometry` and OpenCV: an integer is the centre of a
     pixel. Shapes of the same depth are painted in the order in which they were added.

@@ -133,7 +133,7 @@ def add_occluder(brush: Brush, at: Point, reach: float, size: int, draws: Draws)
 
 
 def expose(canvas: Canvas, draws: Draws) -> UInt8[np.ndarray, "H W 3"]:
-    """Take the photograph: sharpness, exposure, colour of the light, and noise.
+    """Turn a drawing into an image: apply blur, exposure, a colour cast and noise.
 
     Args:
         canvas: The finished drawing.

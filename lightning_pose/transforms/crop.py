@@ -29,9 +29,9 @@ class PersonCrop:
         flip: Probability of a flip.
         shift: Largest shift, as a fraction of the input's width and height; both are uniform in
             [-shift, shift].
-        box_jitter: Largest move of each edge of the box, as a fraction of the box's width or
-            height; it is uniform in [-box_jitter, box_jitter]. It imitates the boxes of a detector.
-            A crop of the whole image has no box to jitter.
+        box_jitter: Largest shift of each edge of the box, as a fraction of the box's width or
+            height, uniform in [-box_jitter, box_jitter], to simulate the boxes of a detector;
+            no effect if the whole image is shown.
 
     Raises:
         ConfigError: A setting is out of range.

@@ -108,7 +108,7 @@ class Weighting(nn.Module, ABC):
 
     @abstractmethod
     def head_weights(self) -> Mapping[str, float | Float[Tensor, ""]]:
-        """The current weight of each head, as logged; 0 leaves a head out."""
+        """The current weight of each head; a constant weight of 0 leaves the head untrained."""
 
     def observe(self, step: TrainingStep) -> None:
         """Look at a training step, and set the weights for it.

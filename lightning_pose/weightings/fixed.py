@@ -16,7 +16,7 @@ __all__ = ["FixedWeighting"]
 class FixedWeighting(Weighting):
     """The weighted sum of the losses.
 
-    A head with weight 0 is left out of the sum, so that not even its NaN does any harm.
+    A head with weight 0 is left out of the sum, so that a NaN in its loss has no effect.
 
     Args:
         weights: Weight by head name, 0 or more; a head that is not named has weight 1.
@@ -53,7 +53,7 @@ class FixedWeighting(Weighting):
         if not any(self.weights.get(name, 1.0) > 0 for name in head_names):
             raise ConfigError(
                 f"Expected a weight above 0 for at least one of the heads {sorted(head_names)}, "
-                "found only zeros; with nothing to learn there is no training."
+                "found only zeros; raise one in model.weighting.weights."
             )
         self._head_names = list(head_names)
 

@@ -246,7 +246,7 @@ def test_imagenet_weights_without_network(monkeypatch: pytest.MonkeyPatch) -> No
     Offline.__name__ = "FPN"
     monkeypatch.setitem(smp.MODEL_ARCHITECTURES_MAPPING, "fpn", Offline)
     for encoder in (TINY, "resnet18"):
-        with pytest.raises(InputError, match="go online"):
+        with pytest.raises(InputError, match="connect to the internet"):
             SMPBackbone("FPN", encoder, pretrained="imagenet")
     assert asked == [True, "imagenet"]
 

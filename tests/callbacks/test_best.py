@@ -59,7 +59,7 @@ def check(folder, model, summary, number):
     keypoints = judge(answers(people, number)["joints"], people).keypoints
     np.testing.assert_allclose(kept["joints/keypoints"], keypoints, rtol=1e-6)
     figures = {k: v for k, v in model.history[number].items() if k.split("/")[0] in answers_of}
-    assert summary.figures == pytest.approx(figures)
+    assert summary.results == pytest.approx(figures)
     assert len(figures) == 4
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_resumes_keeps_what_was_better(tmp_path) -> None:
     mains = [0.5, 0.6, 0.4, 0.7]
     _, summary, told = fit(tmp_path, mains, checkpoint, max_epochs=3)
     assert told.numbers == []
-    assert summary.figures == {}
+    assert summary.results == {}
     assert (tmp_path / "predictions.npz").read_bytes() == before
     model, summary, told = fit(tmp_path, [0.5, 0.6, 0.7], checkpoint, max_epochs=3)
     assert told.numbers == [2]
@@ -108,5 +108,5 @@ def test_a_run_that_resumes_keeps_what_was_better(tmp_path) -> None:
 def test_nothing_is_kept_of_a_trial(tmp_path) -> None:
     _, summary, told = fit(tmp_path, [0.5], fast_dev_run=True)
     assert told.numbers == []
-    assert summary.figures == {}
+    assert summary.results == {}
     assert list(tmp_path.iterdir()) == []

@@ -33,7 +33,9 @@ def test_it_prints_figures_folder_and_next_command(tmp_path, capsys) -> None:
 def test_without_a_best_checkpoint_it_says_so(tmp_path, capsys) -> None:
     RunSummary(tmp_path).print()
     printed = capsys.readouterr().out
-    assert printed == f"No validation was kept: there is no best.ckpt in {tmp_path}.\n"
+    assert printed == (
+        f"Found no best.ckpt in {tmp_path}: no validation was completed and saved.\n"
+    )
 
 
 def test_a_run_that_found_nothing_better_has_no_empty_table(tmp_path, capsys) -> None:

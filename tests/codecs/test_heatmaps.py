@@ -44,7 +44,7 @@ def test_gaussians_are_those_of_the_formula():
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.0])
-def test_dark_is_the_book_on_maps_that_are_no_gaussians(sigma):
+def test_dark_agrees_with_a_plain_implementation(sigma):
     rng = np.random.default_rng(0)
     points = torch.rand(1, 20, 2) * 4 + 14
     maps = encode_gaussian(points, (32, 34), sigma)

@@ -42,7 +42,7 @@ def test_labels_are_those_of_the_definition(sigma, threshold):
     sigma=st.sampled_from([0.5, 0.7, 1.0, 2.0]),
     shape=st.tuples(st.integers(16, 30), st.integers(16, 30)),
     place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
-    confidence=st.floats(0.05, 1),
+    confidence=st.floats(0.1, 1),
     elsewhere=st.floats(0, 0.5),
 )
 def test_a_disc_has_its_centre_where_it_was_put_also_at_the_edge_and_in_doubt(

@@ -109,7 +109,7 @@ def test_other_data_come_by_a_config(
     alone = tmp_path / "alone.ckpt"
     shutil.copy(here / "best.ckpt", alone)
     words = ["validate", "--ckpt_path", str(alone)]
-    assert "Expected config.yaml beside" in refused(capsys, *words)
+    assert "Expected config.yaml next to" in refused(capsys, *words)
     found = scores(capsys, *words, "--config", str(tmp_path / "other.yaml"))
     assert found["val/heatmap/RMSE"] != float(best(here)["val/heatmap/RMSE"])
 

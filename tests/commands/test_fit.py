@@ -272,7 +272,7 @@ def test_a_run_without_validation_does_not_promise_a_best_checkpoint(
     words = ["--config", "tiny.yaml", "--run", "blind", "--trainer.limit_val_batches", "0"]
     assert main(["fit", *words]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "there is no best.ckpt" in printed
+    assert "Found no best.ckpt in" in printed
     assert "lightning predict" not in printed
 
 

@@ -98,7 +98,7 @@ def test_boxes_make_people(folder, tmp_path, asked, capsys):
     output = tmp_path / "output"
     assert predict(folder, output, "--boxes", tmp_path / "boxes.json", "--batch_size", 2) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "names images that are not given, first 'unknown.png'" in line
+    assert "names images that are not in --images and are ignored, the first 'unknown.png'" in line
     found = entries(output)
     assert [(entry["image"], entry["box"]) for entry in found] == [
         ("a.png", [30, 0, 69, 45]),
@@ -115,7 +115,7 @@ def test_boxes_make_people(folder, tmp_path, asked, capsys):
     assert (mask[30, 40], mask[30, 2]) == (255, 0)
 
 
-def test_a_box_beside_its_image_is_named_and_the_others_are_done(folder, tmp_path, asked, capsys):
+def test_a_box_outside_its_image_is_named_and_the_others_are_done(folder, tmp_path, asked, capsys):
     Image.fromarray(drawn()).save(folder / "a.png")
     boxes = {"a.png": [[70, 10, 90, 40], [20, 0, 60, 50]]}
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
@@ -123,7 +123,7 @@ def test_a_box_beside_its_image_is_named_and_the_others_are_done(folder, tmp_pat
     assert [entry["box"] for entry in entries(tmp_path / "output")] == [[20, 0, 60, 50]]
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert "a.png, of 70 x 90 pixels, found [70, 10, 90, 40]" in lines[0]
+    assert "a.png (70 x 90 pixels), found [70, 10, 90, 40]" in lines[0]
 
 
 def test_a_photograph_is_turned_upright(folder, tmp_path, asked):
@@ -229,7 +229,7 @@ def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
     assert predict(folder, folder / "a.png") == 1
     assert "Expected a new or empty folder for the output" in capsys.readouterr().err
     assert predict(folder, folder / "a.png" / "output") == 1
-    assert "that it cannot be made" in capsys.readouterr().err
+    assert "that it cannot be created" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
     assert len(asked) == 2
 
@@ -279,7 +279,7 @@ def test_input_that_cannot_be_used_gets_one_sentence_and_makes_nothing(
     Image.fromarray(drawn()).save(other / "a.png")
     both = ["predict", "--ckpt_path", "c", "--images", str(folder), str(other)]
     assert main([*both, "--output", str(output)]) == 1
-    assert "images of different names" in capsys.readouterr().err
+    assert "images with different names" in capsys.readouterr().err
     assert not output.exists()
 
 

@@ -16,8 +16,8 @@ from lightning_pose.errors import CheckpointError, DataError, InputError
         (ArgumentError(None, "unrecognized\n  arguments: --modle."), "--modle; see `lightning fit"),
         (MisconfigurationException("No gpu."), "their classes accept, found: No gpu; correct"),
         (wandb.errors.CommError("no API key."), "found: no API key; log in with `wandb login`"),
-        (OSError(errno.ENOSPC, "No space left"), "found: No space left; make room"),
-        (OSError(errno.EACCES, "Denied", "a.ckpt"), "found: Denied (a.ckpt); make room"),
+        (OSError(errno.ENOSPC, "No space left"), "found: No space left; free disk space"),
+        (OSError(errno.EACCES, "Denied", "a.ckpt"), "found: Denied (a.ckpt); free disk space"),
         (CheckpointError("Expected a,\n found b; do c."), "Expected a, found b; do c."),
     ],
 )

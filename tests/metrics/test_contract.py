@@ -93,14 +93,14 @@ def test_batches_change_nothing(name: str) -> None:
     whole = make(name)
     values = whole.judge(record(batch))
     assert values.dtype == torch.float32
-    assert whole.figures()[""].isfinite()
+    assert whole.results()[""].isfinite()
     for lengths in ([13], [1] * 13, [5, 1, 7]):
         metric, found = make(name), []
         for index in torch.arange(13).split(lengths):
             found.append(metric.judge(record(take(batch, index))))
             # Computing between batches changes nothing either, and no result is stale.
-            metric.figures()
-        equal(metric.figures(), whole.figures())
+            metric.results()
+        equal(metric.results(), whole.results())
         equal({"": torch.cat(found)}, {"": values})
 
 
@@ -122,15 +122,15 @@ def test_the_record_and_plain_tensors_give_the_same_figures(name: str) -> None:
     first, second = make(name), make(name)
     first.judge(judged)
     second.update(**METRICS[name][1](judged))
-    torch.testing.assert_close(first.figures(), second.figures(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(first.results(), second.results(), rtol=1e-5, atol=1e-5)
 
 
 @names
 def test_the_figure_without_a_name_is_what_compute_returns(name: str) -> None:
     metric = make(name)
     metric.judge(record(make_people()))
-    assert torch.equal(metric.figures()[""], metric.compute())
-    assert all(figure.dtype == torch.float32 for figure in metric.figures().values())
+    assert torch.equal(metric.results()[""], metric.compute())
+    assert all(figure.dtype == torch.float32 for figure in metric.results().values())
 
 
 @names
@@ -141,16 +141,16 @@ def test_reset_forgets(name: str) -> None:
     assert metric.compute().isnan()
     for each in (metric, fresh):
         each.judge(record(make_people()))
-    equal(metric.figures(), fresh.figures())
+    equal(metric.results(), fresh.results())
 
 
 @names
 def test_nobody_labelled_is_nan_without_a_warning(name: str) -> None:
     # Warnings are errors in these tests.
     metric = make(name)
-    assert all(figure.isnan() for figure in metric.figures().values())
+    assert all(figure.isnan() for figure in metric.results().values())
     assert metric.judge(record(unlabelled(make_people()))).isnan().all()
-    assert all(figure.isnan() for figure in metric.figures().values())
+    assert all(figure.isnan() for figure in metric.results().values())
 
 
 @names
@@ -160,7 +160,7 @@ def test_people_without_a_label_do_not_count(name: str) -> None:
     for each in (metric, beside):
         each.judge(record(batch))
     beside.judge(record(unlabelled(make_people(seed=5))))
-    equal(beside.figures(), metric.figures())
+    equal(beside.results(), metric.results())
 
 
 @names
@@ -183,7 +183,7 @@ def test_every_argument_is_an_attribute_from_which_it_is_made_again(name: str) -
         expected = make(name)
         for each in (again, expected):
             each.judge(record(make_people()))
-        equal(again.figures(), expected.figures())
+        equal(again.results(), expected.results())
 
 
 @names
@@ -194,14 +194,14 @@ def test_two_processes_have_the_figures_of_one(name: str) -> None:
     shares = [make(name), make(name)]
     for share, index in zip(shares, torch.arange(13).split([4, 9]), strict=True):
         share.judge(record(take(batch, index)))
-    alone = [share.figures() for share in shares]
+    alone = [share.results() for share in shares]
     two_processes(shares)
     for share in shares:
-        equal(share.figures(), whole.figures())
+        equal(share.results(), whole.results())
         equal({"": share.compute()}, {"": whole.compute()})
     for share, figures in zip(shares, alone, strict=True):
         share.distributed_available_fn = lambda: False
-        equal(share.figures(), figures)  # Gathered states are not kept.
+        equal(share.results(), figures)  # Gathered states are not kept.
 
 
 @names
@@ -223,4 +223,4 @@ def test_a_cast_of_the_module_keeps_the_sums_exact(name: str) -> None:
     torch.nn.ModuleDict({"metric": metric}).to(torch.bfloat16)
     for each in (metric, plain):
         each.judge(record(make_people()))
-    equal(metric.figures(), plain.figures())
+    equal(metric.results(), plain.results())

@@ -119,7 +119,7 @@ def test_bad_settings_and_bad_input_get_one_sentence():
     for broken in (preds * 20 - 10, preds.masked_fill(preds > 0.9, torch.nan)):
         with pytest.raises(DataError, match="probabilities from 0 to 1"):
             metric.update(preds=broken, target=target)
-    with pytest.raises(DataError, match="1 person, 0 background and -1 unknown"):
+    with pytest.raises(DataError, match="1 person, 0 background, -1 unknown"):
         metric.update(preds=preds, target=target.int() * 255)
     assert metric.people == 0
 

@@ -17,7 +17,7 @@ def figures(metric, skeleton=LSP14):
     metric.build(Task(skeleton))
     batch = make_people(40)
     metric.judge(judge(predict(batch), batch))
-    return {name: figure.item() for name, figure in metric.figures().items()}
+    return {name: figure.item() for name, figure in metric.results().items()}
 
 
 def counts(size):
@@ -117,7 +117,7 @@ def test_settings_that_do_not_fit_get_one_sentence():
     with pytest.raises(ConfigError, match=r"among right_ankle, .*, found 'knee', 'toe'; correct"):
         RMSE(joints=["toe", "neck", "knee"]).build(task)
     with pytest.raises(
-        ConfigError, match="macro or micro for PCKh in a model, found none; set per"
+        ConfigError, match="'macro' or 'micro' for PCKh in a model, found 'none'; set per"
     ):
         PCKh(average="none").build(task)
     with pytest.raises(ConfigError, match="at least one joint, found none"):

@@ -210,7 +210,7 @@ def test_a_model_gives_the_published_table_of_mpii(mpii):
             batch.head_size = part["normalizer"].float()
             keypoints = apply_affine(batch.crop, part["preds"].float())
             metric.judge(judge(Prediction(keypoints, torch.ones(keypoints.shape[:2])), batch))
-        figures[average] = {k: f"{100 * v.double():.2f}" for k, v in metric.figures().items()}
+        figures[average] = {k: f"{100 * v.double():.2f}" for k, v in metric.results().items()}
     table = figures["macro"]
     assert table == {"": "88.64", "neck": table["neck"], **PUBLISHED}
     assert figures["micro"][""] == "89.09"
