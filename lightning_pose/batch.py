@@ -33,6 +33,7 @@ class Batch:
         crop: Affine matrices from source pixels to input pixels.
         source_keypoints: (x, y) in source pixels, before any transform.
         source_visibility: Visibility of `source_keypoints`.
+        box: (x0, y0, x1, y1) of each person in source pixels.
         head_size: Head size in source pixels, 0 where unknown.
         torso_size: Torso size in source pixels, 0 where unknown.
         area: Area in square source pixels, 0 where unknown.
@@ -51,6 +52,7 @@ class Batch:
     crop: Float32[Tensor, "B 2 3"]
     source_keypoints: Float32[Tensor, "B K 2"]
     source_visibility: UInt8[Tensor, "B K"]
+    box: Float32[Tensor, "B 4"]
     head_size: Float32[Tensor, " B"]
     torso_size: Float32[Tensor, " B"]
     area: Float32[Tensor, " B"]
@@ -187,6 +189,7 @@ def collate(samples: Sequence[CroppedSample]) -> Batch:
         crop=stack([sample.crop for sample in samples]),
         source_keypoints=stack([person.keypoints for person in people]),
         source_visibility=stack([person.visibility for person in people]),
+        box=stack([person.box for person in people]),
         head_size=numbers([person.head_size for person in people]),
         torso_size=numbers([person.torso_size for person in people]),
         area=numbers([person.area for person in people]),

@@ -14,13 +14,16 @@ class Skeleton:
     """The joints of a dataset, in its order; left and right are the person's own.
 
     Args:
-        names: One snake_case name per joint, in the order of the keypoints' K axis.
+        names: One snake_case name per joint, in the order of the keypoints' K axis; the joints of
+            a side start with "left_" and "right_". A name means the same joint in every skeleton:
+            weights and mixed datasets are matched by it.
         limbs: Pairs of joint indices that a drawing connects with a line.
         flip_pairs: Pairs of joint indices that are swapped when an image is mirrored.
         colours: One (red, green, blue) per limb, 0 to 255.
-        head: The two joints at the ends of the head, whose distance is its size unless a dataset
-            provides another; without them there is no PCKh.
-        torso: The two joints whose distance is the torso size.
+        head: The two joints from which a dataset without head boxes computes `head_size`; with
+            them, PCKh is among the default metrics.
+        torso: The two joints from which a dataset computes `torso_size`; with them, PCK is among
+            the default metrics.
 
     Raises:
         ConfigError: A name is given twice, a joint index is out of range, a joint has two mirror

@@ -23,10 +23,10 @@ class SavePredictions(Callback):
     `person_id`, and is enough to compute other metrics later:
 
     * `person_id` (N,), `image_size` (N, 2) height and width of the source image, `crop_scale` (N,)
-      input pixels per source pixel, and `head_size`, `torso_size` (N,) in source pixels and `area`
-      (N,) in square source pixels, 0 where unknown;
-    * `visibility` (N, K) of the true joints, before the crop, and `label/NAME` (N,) for each
-      image-level label;
+      input pixels per source pixel, `box` (N, 4) and `head_size`, `torso_size` (N,) in source
+      pixels, and `area` (N,) in square source pixels, 0 where unknown;
+    * the truth: `keypoints` (N, K, 2) in source pixels, `visibility` (N, K) before the crop, and
+      `label/NAME` (N,) for each image-level label;
     * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,
       `HEAD/scores` (N, K), `HEAD/errors` (N, K), the distance from the truth in source pixels, NaN
       where a joint is not labelled, `HEAD/probabilities` (N, C) and `HEAD/value` (N,);
@@ -88,9 +88,11 @@ def _columns(found: Judgement, batch: Batch) -> dict[str, Tensor]:
         "person_id": batch.person_id,
         "image_size": batch.image_size,
         "crop_scale": crop_scale(batch.crop),
+        "box": batch.box,
         "head_size": batch.head_size,
         "torso_size": batch.torso_size,
         "area": batch.area,
+        "keypoints": batch.source_keypoints,
         "visibility": batch.source_visibility,
     }
     columns |= {f"label/{name}": label for name, label in batch.labels.items()}

@@ -1,13 +1,13 @@
 """The percentage of correct keypoints, as a fraction: PCK and PCKh."""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from lightning_pose.batch import Batch
 from lightning_pose.errors import ConfigError
 from lightning_pose.metrics.joints import (
     SUM_DTYPE,
@@ -23,6 +23,9 @@ from lightning_pose.metrics.judged import Judged
 from lightning_pose.metrics.keypoints import KeypointMetric, Per
 
 __all__ = ["PCK", "PCKh", "keypoint_pck", "keypoint_pckh"]
+
+Size = Literal["torso", "head", "box"]
+"""What the errors of a person are divided by."""
 
 
 def keypoint_pck(
@@ -105,10 +108,10 @@ class PCK(KeypointMetric):
     A joint is correct if its error is at most `threshold` times the person's size. People whose
     size is 0, negative or not finite are left out, and so are joints without a label.
 
-    Definitions differ in the size and the average. In a model, the size is the torso: the usual
-    PCK@0.2 on Leeds Sports Pose takes 0.2 times the distance from one shoulder to the opposite hip.
-    Other papers divide by the longer side of a box, or by the head (`PCKh`); their results are not
-    comparable.
+    Definitions differ in the size and the average, and their results are not comparable. The usual
+    PCK@0.2 on Leeds Sports Pose takes 0.2 times the torso, the distance from one shoulder to the
+    opposite hip. Others take the longer side of the person's box (Yang and Ramanan, 2013), or the
+    head (`PCKh`).
 
     Args:
         num_joints: K, the number of joints; in a model it comes from the skeleton.
@@ -118,6 +121,8 @@ class PCK(KeypointMetric):
         joints: The names of the joints that count; by default all. Needs `build`.
         per: In addition to the metric itself, one result per "joint", or per "pair" of a left and a
             right joint, with the metric's own average. Needs `build`.
+        size: In a model, what errors are divided by: "torso", "head", or "box" for the longer side
+            of the person's box. `update` is given the size itself.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -146,13 +151,20 @@ class PCK(KeypointMetric):
         average: Average = "macro",
         joints: Sequence[str] | None = None,
         per: Per | None = None,
+        size: Size = "torso",
     ) -> None:
         super().__init__(num_joints, average, joints, per)
+        if size not in get_args(Size):
+            raise ConfigError(
+                f"Expected size to be one of {', '.join(get_args(Size))}, found {size!r}; choose "
+                "one of these."
+            )
         if not 0 < threshold < float("inf"):
             raise ConfigError(
                 f"Expected a threshold above 0, found {threshold}; correct the threshold."
             )
         self.threshold = threshold
+        self.size: Size = size
 
     def update(
         self,
@@ -193,12 +205,14 @@ class PCK(KeypointMetric):
         """
         assert judged.errors is not None, "the head fills keypoints"
         batch = judged.batch
-        size = self._size(batch)
+        match self.size:
+            case "torso":
+                size = batch.torso_size
+            case "head":
+                size = batch.head_size
+            case "box":
+                size = (batch.box[:, 2:] - batch.box[:, :2]).amax(dim=1)
         return self._add(*_right(judged.errors, batch.source_labelled, size, self.threshold))
-
-    def _size(self, batch: Batch) -> Float[Tensor, " B"]:
-        """What a person's errors are divided by, in source pixels."""
-        return batch.torso_size
 
 
 class PCKh(PCK):
@@ -206,9 +220,10 @@ class PCKh(PCK):
 
     MPII's definition: the head size is 0.6 times the diagonal of the head box, pelvis and thorax do
     not count, and the mean is over the other 14 joints with equal weight ("macro"). Its published
-    tables show one value per pair of left and right joints: `per="pair"`. Some evaluation code
-    prints the "micro" mean instead, in which a joint counts as often as it is labelled, and calls
-    PCKh@0.11 "@0.1". Data without head boxes uses the segment from neck to head top, which is a
+    tables show one value per pair of left and right joints: `per="pair"`. The evaluation code of
+    Microsoft's and HRNet's repositories prints the "micro" mean in the same row, in which a joint
+    counts as often as it is labelled (declare a second PCKh for it), and calls PCKh@0.11 "@0.1".
+    Data without head boxes uses the segment from neck to head top, which is a
     different unit. Settings, states and rules are those of `PCK`.
 
     Example:
@@ -234,8 +249,4 @@ class PCKh(PCK):
         joints: Sequence[str] | None = None,
         per: Per | None = None,
     ) -> None:
-        super().__init__(num_joints, threshold, average, joints, per)
-
-    @override
-    def _size(self, batch: Batch) -> Float[Tensor, " B"]:
-        return batch.head_size
+        super().__init__(num_joints, threshold, average, joints, per, size="head")

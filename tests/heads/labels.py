@@ -45,6 +45,7 @@ def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0)
         crop=torch.eye(2, 3).repeat(count, 1, 1),
         source_keypoints=keypoints,
         source_visibility=visibility.to(torch.uint8),
+        box=torch.cat((keypoints.amin(dim=1), keypoints.amax(dim=1)), dim=1),
         head_size=ones,
         torso_size=ones,
         area=ones,

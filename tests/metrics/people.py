@@ -43,6 +43,7 @@ def make_people(count: int = 12, seed: int = 0, size: tuple[int, int] = (24, 20)
         crop=crop,
         source_keypoints=source.masked_fill((visibility == 0)[..., None], 0),
         source_visibility=visibility,
+        box=torch.cat((source.amin(dim=1), source.amax(dim=1)), dim=1),
         head_size=sizes[0],
         torso_size=sizes[1],
         area=sizes[2].square(),
@@ -75,6 +76,7 @@ def unlabelled(batch: Batch) -> Batch:
         mask=torch.full_like(batch.mask, -1),
         head_size=batch.head_size * 0,
         torso_size=batch.torso_size * 0,
+        box=batch.box * 0,
     )
 
 

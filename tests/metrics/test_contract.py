@@ -37,6 +37,11 @@ def head(judged: Judged) -> dict[str, Tensor]:
     return joints(judged, judged.batch.head_size)
 
 
+def longer_side(judged: Judged) -> dict[str, Tensor]:
+    box = judged.batch.box
+    return joints(judged, torch.maximum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]))
+
+
 def cropped(judged: Judged) -> dict[str, Tensor]:
     """What RMSE's `update` takes: joints in input pixels."""
     return {
@@ -55,6 +60,7 @@ def masks(judged: Judged) -> dict[str, Tensor]:
 METRICS: dict[str, tuple[Callable[[], PoseMetric], Callable[[Judged], dict[str, Tensor]]]] = {
     "pck": (metrics.PCK, torso),
     "pck_micro_per_joint": (lambda: metrics.PCK(average="micro", per="joint"), torso),
+    "pck_of_the_box": (lambda: metrics.PCK(threshold=0.1, size="box"), longer_side),
     "pckh": (metrics.PCKh, head),
     "pckh_selected_per_pair": (lambda: metrics.PCKh(joints=COUNTED, per="pair"), head),
     "rmse": (metrics.RMSE, cropped),
