@@ -5,7 +5,7 @@ visibility 0 for a joint, -1 for a mask pixel, 0 for a size, NaN or -1 for a lab
 the conventions of `lightning_pose.geometry`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,15 @@ class Annotation:
     Attributes:
         keypoints: (x, y) per joint; (0, 0) where the visibility is 0, never NaN.
         visibility: COCO's flags: 0 unlabelled, 1 labelled but occluded, 2 visible.
-        box: (x0, y0, x1, y1), tight around the joints; the crop enlarges it.
+        box: (x0, y0, x1, y1), which the crop enlarges: tight around the labelled joints, or what
+            `PoseDataset.boxes_around` says; the whole image (`image_box`) for a person without.
         head_size: The length that PCKh divides by, 0 where it is unknown.
         torso_size: The length that PCK divides by, 0 where it is unknown.
         area: Square pixels that the person covers, 0 where it is unknown.
         labels: Image-level labels by name: a class index (int, -1 unknown) or a number (float,
             NaN unknown).
-        person_id: A number that identifies this person within its dataset, across splits and runs.
+        person_id: A number of 0 or more that identifies this person within its dataset, across
+            splits and runs.
         image_id: The image's name, as shown in messages and images.
     """
 
@@ -101,6 +103,8 @@ class Pixels:
     """
 
     image: UInt8[np.ndarray, "h w 3"]
+    # `read_image` returns an image and its frame: by position, the frame would become the mask.
+    _: KW_ONLY
     mask: Int8[np.ndarray, "h2 w2"] | None = None
     image_frame: Float32[np.ndarray, "2 3"] | None = None
     mask_frame: Float32[np.ndarray, "2 3"] | None = None

@@ -21,6 +21,7 @@ from lightning_pose.datamodules.samplers import (
     input_sizes,
 )
 from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.datasets.checks import check_disjoint, check_people
 from lightning_pose.errors import ConfigError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import Skeleton
@@ -41,18 +42,23 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     position in training, and a run resumes from there, even within an epoch.
 
     Args:
-        joints: The skeleton of the samples.
+        skeleton: The joints of every person.
         input_spec: How an image becomes the network's input.
         batch_size: People per batch, over all processes.
         num_workers: Processes that load images; 0 loads in the training process.
         rotation: Largest rotation of a training crop in degrees.
         scale: Largest change in scale of a training crop, see `PersonCrop`.
         flip: Probability that a training crop is mirrored.
-        shift: Largest shift of a training crop, as a fraction of its width and height.
+        shift: Largest shift of a training crop, as a fraction of its width and height, so that the
+            model also works on boxes that are not centred on the joints.
         box_jitter: Largest shift of each edge of a person's box in training, as a fraction of its
             width or height, so that the model also works on boxes that are not tight.
         photometric: Albumentations transforms for training images.
         seed: Seed for order and augmentation.
+
+    Attributes:
+        labels: Image-level labels by name, with the names of their classes; a label without classes
+            is a number. A data module whose dataset has labels sets it in its constructor.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -60,15 +66,15 @@ class PoseDataModule(pl.LightningDataModule, ABC):
 
     def __init__(
         self,
-        joints: Skeleton,
+        skeleton: Skeleton,
         input_spec: InputSpec = InputSpec(),  # noqa: B008  # It is frozen.
         batch_size: int = 32,
         num_workers: int = 2,
         rotation: float = 30.0,
         scale: float = 0.25,
         flip: float = 0.5,
-        shift: float = 0.0,
-        box_jitter: float = 0.1,
+        shift: float = 0.05,
+        box_jitter: float = 0.0,
         photometric: list[A.BasicTransform] | None = None,
         seed: int = 0,
     ) -> None:
@@ -78,7 +84,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
                 f"Expected data.num_workers of 0 or more, found {num_workers}; 0 loads in the "
                 "training process."
             )
-        self.skeleton, self.input_spec = joints, input_spec
+        self.skeleton, self.input_spec = skeleton, input_spec
+        self.labels: dict[str, list[str]] = {}
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.rotation = rotation
@@ -89,18 +96,13 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         self.photometric = photometric
         self.seed = seed
         self._training_crop = PersonCrop(
-            input_spec, joints, rotation, scale, flip, shift, box_jitter
+            input_spec, skeleton, rotation, scale, flip, shift, box_jitter
         )
         self._evaluation_crop = PersonCrop(input_spec)
         self._photometric = Photometric(photometric) if photometric else None
         self._datasets: dict[Split, PoseDataset] = {}
         self._sizes: dict[Split, Int64[np.ndarray, "N 2"]] = {}
         self._progress = Progress()
-
-    @property
-    def labels(self) -> dict[str, list[str]]:
-        """Image-level labels by name, with their classes; a label without classes is a number."""
-        return {}
 
     @abstractmethod
     def make_dataset(self, split: Split) -> PoseDataset:
@@ -171,7 +173,11 @@ class PoseDataModule(pl.LightningDataModule, ABC):
 
     def _people(self, split: Split) -> PoseDataset:
         if split not in self._datasets:
-            self._datasets[split] = self.make_dataset(split)
+            people = self.make_dataset(split)
+            check_people(people, self.skeleton, self.labels)
+            for other, others in self._datasets.items():
+                check_disjoint(people, others, split, other)
+            self._datasets[split] = people
         return self._datasets[split]
 
     def _sampler(self, split: Split, seed: int | None, drop_last: bool) -> PersonBatchSampler:

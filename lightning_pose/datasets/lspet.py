@@ -75,13 +75,15 @@ class LSPExtendedDataset(PoseDataset):
             index: Index of the person, from 0 to N - 1.
 
         Returns:
-            The annotation; the box of a person without a visible joint is the whole image.
+            The annotation; the box of a person with fewer than two visible joints is the whole
+            image.
 
         Raises:
             DataError: The size of that image cannot be read.
         """
         annotation = self.annotations[index]
-        if not annotation.visibility.any():
+        # All visible joints at one point would make a box of a single pixel.
+        if (annotation.box[2:] <= annotation.box[:2]).all():
             annotation.box = image_box(self.image_size(index))
         return annotation
 

@@ -17,7 +17,7 @@ def module(root: Path, **settings: Any) -> LSPExtendedDataModule:
     defaults = {
         "train": (1, 14),
         "val": (15, 20),
-        "test": (15, 16),
+        "test": (21, 22),
         "batch_size": 4,
         "num_workers": 0,
         "input_spec": InputSpec((32, 24)),

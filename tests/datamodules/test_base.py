@@ -1,15 +1,17 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import albumentations as A
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy
 
 from lightning_pose.batch import Batch
-from lightning_pose.datamodules import PoseDataModule
+from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule
+from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
@@ -25,7 +27,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data") / "lspet"
-    write_lspet(root, count=20)
+    write_lspet(root, count=22)
     return root
 
 
@@ -99,10 +101,11 @@ def test_unequal_sizes_in_a_batch_change_nobodys_crop(
     tmp_path: Path, spec: InputSpec, split: str
 ) -> None:
     root = tmp_path / "lspet"
-    write_lspet(root, count=20, sizes=((60, 50), (60, 64), (40, 90)))
+    ranges = {"train": (1, 14), "val": (15, 33)}
+    write_lspet(root, count=33, sizes=((60, 50), (60, 64), (40, 90)))
 
     def people(batch_size: int) -> dict[int, tuple[Any, ...]]:
-        data = module(root, input_spec=spec, batch_size=batch_size, val=(1, 19))
+        data = module(root, input_spec=spec, batch_size=batch_size, **ranges)
         data.setup("fit")
         seen: dict[int, tuple[Any, ...]] = {}
         padded = 0
@@ -134,7 +137,7 @@ def test_unequal_sizes_in_a_batch_change_nobodys_crop(
 def test_people_of_one_size_share_a_batch_and_the_sizes_are_asked_for_once(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = module(root, input_spec=SHORT["box"], train=(1, 20), batch_size=2)
+    data = module(root, input_spec=SHORT["box"], train=(1, 20), val=(21, 22), batch_size=2)
     data.setup("fit")
     padded = [bool((~batch.valid).any()) for batch in data.train_dataloader()]
     # With 20 people in a few sizes, at most one of each size is left without a partner.
@@ -156,8 +159,40 @@ def test_bad_folders_are_found_at_setup(tmp_path: Path, root: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no joints\.mat"):
         module(tmp_path / "empty").setup("fit")
-    with pytest.raises(ConfigError, match=r"within 1 to 20.*found 15 to 21"):
-        module(root, val=(15, 21)).setup("validate")
+    with pytest.raises(ConfigError, match=r"within 1 to 22.*found 15 to 23"):
+        module(root, val=(15, 23)).setup("validate")
+
+
+def test_splits_that_share_people_are_refused(root: Path) -> None:
+    message = "no person in both the train and the val split, found 2, first person 13"
+    with pytest.raises(DataError, match=message):
+        module(root, val=(13, 20)).setup("fit")
+    data = module(root, test=(20, 22))
+    data.setup("validate")
+    with pytest.raises(DataError, match="in both the val and the test split"):
+        data.setup("test")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"person_ids": np.arange(14) - 1}, "0 or more and differ"),
+        ({"person_ids": np.zeros(14, dtype=np.int64)}, "0 or more and differ"),
+        ({"labels": {"sport": []}}, r"labels \{\} from LSPExtendedDataset, found \{'sport'"),
+        ({"skeleton": replace(LSP14, names=LSP14.names[::-1])}, "joints right_ankle.*found head"),
+    ],
+)
+def test_a_dataset_that_does_not_fit_its_data_module_is_refused(
+    root: Path, change: dict[str, Any], message: str
+) -> None:
+    class Other(LSPExtendedDataModule):
+        def make_dataset(self, split: str) -> LSPExtendedDataset:
+            people = super().make_dataset(split)
+            vars(people).update(change)
+            return people
+
+    with pytest.raises(DataError, match=message):
+        Other(root, train=(1, 14), val=(15, 20)).setup("fit")
 
 
 def shape(batch: Batch) -> dict[str, torch.Tensor]:

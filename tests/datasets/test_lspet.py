@@ -168,7 +168,7 @@ def spoil_masks(root: Path) -> None:
         (spoil_name, r"'joints'.*found no such name"),
         (spoil_order, r"\(14, 3, N\).*found shape \(3, 14, 6\)"),
         (spoil_axes, r"\(14, 3, N\).*found shape \(14, 3\)"),
-        (spoil_fewer, r"6 annotations.*found 5 images.*no im00004\.jpg"),
+        (spoil_fewer, r"6 annotations.*found 5 images.*with im00004\.jpg"),
         (spoil_more, "6 annotations.*found 7 images"),
         (spoil_folder, r"6 annotations.*found 0 images"),
         (spoil_masks, r"masks such as im00001\.png"),

@@ -29,7 +29,7 @@ class OnePerson(PoseDataset):
 
     def read(self, index: int, shrink: int = 1) -> Pixels:
         self.asked.append(f"read {shrink}")
-        return Pixels(self.sample.image, self.sample.mask)
+        return Pixels(self.sample.image, mask=self.sample.mask)
 
 
 def cut(crop: PersonCrop, sample: Sample, seed: int = 0) -> CroppedSample:

@@ -96,8 +96,8 @@ def test_an_image_that_shrinks_keeps_its_last_rows_and_columns() -> None:
     image = np.full((999, 777, 3), 255, dtype=np.uint8)
     sample = Sample(
         image=image,
-        keypoints=np.zeros((0, 2), dtype=np.float32),
-        visibility=np.zeros(0, dtype=np.uint8),
+        keypoints=np.zeros((14, 2), dtype=np.float32),
+        visibility=np.zeros(14, dtype=np.uint8),
         mask=np.full((999, 777), -1, dtype=np.int8),
         box=image_box((999, 777)),
         head_size=0.0,
