@@ -75,7 +75,9 @@ class TrainingLosses:
             scale=min(loss_scale(trainer), 1024.0),
             processes=processes,
         )
-        weighting.observe(step)
+        # Autocast would compute the products of gradients in half precision.
+        with torch.autocast(module.device.type, enabled=False):
+            weighting.observe(step)
         return weighting(losses), step, self._read(overall, weighting, step.step)
 
     @torch.no_grad()

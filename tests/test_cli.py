@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +13,6 @@ from lightning_pose.errors import DataError
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(COMMANDS) == {"fit", "validate", "test", "predict"}
     for words in ([], ["-h"], ["--help"]):
         assert main(words) == 0
         text = capsys.readouterr().out
@@ -28,7 +28,7 @@ def test_every_command_is_there(name: str, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as stop:
         module.main(name, ["--help"])
     assert stop.value.code == 0
-    assert "--ckpt_path" in capsys.readouterr().out
+    assert re.search(rf"usage: lightning (\[options\] )?{name}", capsys.readouterr().out)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +39,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_command_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
     assert capsys.readouterr().err == (
-        "lightning: expected one of fit, validate, test, predict, found 'trian'; "
-        "see lightning --help.\n"
+        f"lightning: expected one of {', '.join(COMMANDS)}, found 'trian'; see lightning --help.\n"
     )
 
 
@@ -98,7 +97,7 @@ def test_help_of_ours_does_not_import_lightning() -> None:
         "main(['--help'])\n"
         "try: main(['predict', '--help'])\n"
         "except SystemExit: pass\n"
-        "main(['predict', '--ckpt_path', 'c', '--images', 'a', '--output', '.'])\n"
+        "main(['predict', '--ckpt_path', 'c', '--images', '.', '--output', '.'])\n"
         "heavy = {'pytorch_lightning', 'torch', 'cv2', 'jsonargparse'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

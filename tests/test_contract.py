@@ -25,6 +25,17 @@ HEADS: dict[str, Callable[[], heads.Head]] = {
     "softmax_joint": heads.SoftmaxJointHead,
 }
 
+
+def test_every_head_and_every_backbone_has_a_row() -> None:
+    for room, base, rows in (
+        (heads, heads.Head, HEADS),
+        (backbones, backbones.Backbone, BACKBONES),
+    ):
+        exported = [getattr(room, name) for name in room.__all__]
+        ours = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, base)}
+        assert ours - {base} <= {type(make()) for make in rows.values()}
+
+
 CASES = [[name] for name in HEADS] + [list(HEADS)]
 
 

@@ -1,9 +1,11 @@
 """The head and the weighting in CONTRIBUTING.md are complete and fulfil their contracts."""
 
 import importlib.util
+import inspect
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -66,7 +68,9 @@ def test_the_head_keeps_the_contract_of_heads(example, law, monkeypatch):
 
 
 WEIGHTING_LAWS = [
-    value for name, value in sorted(vars(weightings).items()) if name.startswith("test_")
+    value
+    for name, value in sorted(vars(weightings).items())
+    if name.startswith("test_") and inspect.signature(value).parameters
 ]
 
 
@@ -93,6 +97,16 @@ def test_weighted_gradients_are_of_equal_norm(equal_norm):
     torch.testing.assert_close(weighting.norms, (before + found) / 2)
 
 
+def test_infinite_gradients_leave_the_weights_as_they_were(equal_norm):
+    weighting = equal_norm.EqualNormWeighting(momentum=0.5)
+    weighting.build(["mask", "joints"])
+    for squared in ([4.0, 16.0], [torch.inf, 64.0]):
+        weighting.observe(
+            SimpleNamespace(gramian=lambda squared=squared: torch.tensor(squared).diag())
+        )
+    assert weighting.norms.tolist() == [2, 6]
+
+
 def test_a_bad_momentum_is_refused(equal_norm):
     with pytest.raises(InputError, match="from 0 to below 1, found 1"):
         equal_norm.EqualNormWeighting(momentum=1.0)
@@ -114,15 +128,17 @@ def test_the_parts_train_together(example, equal_norm):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_sharp_map_decodes_to_the_centre_of_its_cell(example):
+@pytest.mark.parametrize("size", [(32, 24), (30, 22)])
+def test_a_sharp_map_decodes_to_the_centre_of_its_cell(example, size):
     head = example.IntegralHead(temperature=0.01)
     spec = MapSpec(channels=LSP14.num_joints, stride=4, height=8, width=6)
-    head.build(FeatureSpec(spec, spec), Task(LSP14, InputSpec((32, 24))))
+    head.build(FeatureSpec(spec, spec), Task(LSP14, InputSpec(size)))
     torch.nn.init.dirac_(head.layer.weight)
     torch.nn.init.zeros_(head.layer.bias)
     dense = torch.zeros(1, LSP14.num_joints, 8, 6)
     dense[:, :, 5, 2] = 1
-    keypoints = head.decode(head(Features(dense, dense)), (32, 24)).keypoints
+    features = Features(dense, dense, image=torch.zeros(1, 3, *size))
+    keypoints = head.decode(head(features), size).keypoints
     torch.testing.assert_close(keypoints, torch.tensor([9.5, 21.5]).expand_as(keypoints))
 
 
@@ -145,8 +161,9 @@ def test_unlabelled_joints_add_nothing(example):
 
 
 def test_a_bad_temperature_is_refused(example):
-    with pytest.raises(InputError, match="above 0, found 0"):
-        example.IntegralHead(temperature=0)
+    for temperature in (0.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"above 0, found {temperature}"):
+            example.IntegralHead(temperature)
 
 
 def test_the_document_names_what_is_there():

@@ -81,6 +81,7 @@ class PoseCLI(LightningCLI):
                     "use_distributed_sampler": False,
                 },
                 parser_kwargs={
+                    "prog": "lightning",
                     **raising,
                     **{command: dict(raising) for command in self.subcommands()},
                 },

@@ -51,13 +51,16 @@ class TrainingStep:
             `Features.maps`; 0 for a map that the head does not read.
         """
         views = [value for features in self.features.values() for value in features.maps]
+        # A map of frozen layers has no gradient.
+        places = [place for place, view in enumerate(views) if view.requires_grad]
         total = torch.stack(list(self.losses.values())).sum() * self.scale
         # One pass for all heads, since no loss depends on the view of another head.
-        found = torch.autograd.grad(total, views, retain_graph=True, allow_unused=True)
-        full = [
-            torch.zeros_like(view, dtype=torch.float32) if one is None else one.float() / self.scale
-            for view, one in zip(views, found, strict=True)
-        ]
+        inputs = [views[place] for place in places]
+        found = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
+        full = [torch.zeros_like(view, dtype=torch.float32) for view in views]
+        for place, one in zip(places, found, strict=True):
+            if one is not None:
+                full[place] = one.float() / self.scale
         each = len(full) // len(self.features)
         return {name: full[n * each : (n + 1) * each] for n, name in enumerate(self.features)}
 
@@ -66,16 +69,15 @@ class TrainingStep:
 
         Returns:
             A matrix with the squared gradient norms on the diagonal, in the order of the losses,
-            from which gradient-based weightings compute their weights. Two heads that read
-            different maps count as orthogonal.
+            from which gradient-based weightings compute their weights. A head without a label has
+            a row of 0. Two heads that read different maps count as orthogonal, even if the maps
+            share layers.
         """
         found = self.gradients()
         rows = [torch.cat([one.flatten() for one in found[name]]) for name in self.losses]
         matrix = torch.stack(rows)
-        with torch.autocast(matrix.device.type, enabled=False):
-            products = matrix @ matrix.T
         # Each process divides its sums by the mean weight, not by the total.
-        return self.mean(products) / self.processes
+        return self.mean(matrix @ matrix.T) / self.processes
 
 
 class Weighting(nn.Module, ABC):
@@ -108,13 +110,13 @@ class Weighting(nn.Module, ABC):
 
     @abstractmethod
     def head_weights(self) -> Mapping[str, float | Float[Tensor, ""]]:
-        """The current weight of each head; a constant weight of 0 leaves the head untrained."""
+        """The current weight of each head, 0 or more; a constant 0 leaves the head untrained."""
 
     def observe(self, step: TrainingStep) -> None:
-        """Look at a training step, and set the weights for it.
+        """Look at a training step, and set the weights for it; autocast is off.
 
         Each process sees only its own people: anything that the weights depend on must go through
-        `step.mean`.
+        `step.mean`, and a random choice must use a generator seeded with `step.step`.
 
         Args:
             step: The losses and features of the step.

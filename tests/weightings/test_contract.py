@@ -8,6 +8,7 @@ import torch
 
 from lightning_pose import parts, weightings
 from lightning_pose.backbones import UNet
+from lightning_pose.batch import Batch
 from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.losses.terms import over_processes
@@ -25,6 +26,13 @@ WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
     "learnt": UncertaintyWeighting,
 }
 
+
+def test_every_weighting_has_a_row() -> None:
+    exported = [getattr(weightings, name) for name in weightings.__all__]
+    ours = {w for w in exported if isinstance(w, type) and issubclass(w, Weighting)} - {Weighting}
+    assert ours <= {type(make()) for make in WEIGHTINGS.values()}
+
+
 every_weighting = pytest.mark.parametrize("name", list(WEIGHTINGS))
 
 
@@ -36,12 +44,26 @@ def build(name: str) -> PoseModule:
     return PoseModule(backbone, heads, LSP14, InputSpec((64, 64)), weighting=WEIGHTINGS[name]())
 
 
-def step_of(module: PoseModule, batch, number: int = 0) -> TrainingStep:
+def step_of(
+    module: PoseModule, batch: Batch, number: int = 0, freeze_deep: bool = False
+) -> TrainingStep:
     features = module.network.features(batch.image)
+    if freeze_deep:
+        features = replace(features, deep=features.deep.detach())
     views = {name: features.view() for name in module.heads}
     outputs = {name: head(views[name]) for name, head in module.heads.items()}
     losses, _ = over_processes(module.network.losses(outputs, batch), lambda table: table)
     return TrainingStep(losses, views, number, 0, lambda value: value)
+
+
+def test_a_map_of_frozen_layers_has_no_gradient() -> None:
+    module = build("fixed")
+    free = step_of(module, make_batch(2)).gradients()
+    frozen = step_of(module, make_batch(2), freeze_deep=True).gradients()
+    for name in module.heads:
+        assert torch.equal(free[name][0], frozen[name][0])
+        assert not frozen[name][1].any()
+    assert free["coordinates"][1].any()
 
 
 @every_weighting
