@@ -2,15 +2,15 @@
 
     python benchmarks/boxes.py CKPT [--root FOLDER_OF_LSPE]
 
-Runs a model on validation people through `predict_people`, as `lightning predict --boxes` does:
-once with the boxes of their joints, which training uses, and once with the boxes of their masks.
-Prints PCK@0.2 and PCKh@0.5 of both, and the difference. The people are the 500 synthetic ones of
+Runs a model on validation people through `Predictor`, as `lightning predict --boxes` does, once
+with the boxes of their joints, which training uses, and once with those of their masks. Prints
+PCK@0.2 and PCKh@0.5 of both, and the difference. The people are the 500 synthetic ones of
 combined.yaml, or with --root the 750 of Leeds Sports Pose Extended; people without a mask are left
 out.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ import torch
 from jaxtyping import Float32
 
 from lightning_pose.datasets import LSPExtendedDataset, PoseDataset, SyntheticDataset
-from lightning_pose.inference import Person, load, predict_people
+from lightning_pose.inference import load
+from lightning_pose.input_spec import BoxAround
 from lightning_pose.metrics import keypoint_pck
+from lightning_pose.person import Person
 from lightning_pose.sample import Sample
 
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("ckpt_path", type=Path, help="checkpoint of a run")
     parser.add_argument("--root", type=Path, help="folder of Leeds Sports Pose Extended")
     options = parser.parse_args()
-    model = load(options.ckpt_path)
+    predictor = load(options.ckpt_path)
     dataset: PoseDataset = SyntheticDataset("val", 500, 160)
     if options.root is not None:
         dataset = LSPExtendedDataset(options.root, 8501, 9250)
@@ -51,9 +53,13 @@ def main() -> None:
         "PCKh@0.5": (0.5, torch.tensor([sample.head_size for sample in truth])),
     }
     figures: dict[str, list[float]] = {name: [] for name in sizes}
-    for box in (lambda sample: sample.box, silhouette):
-        people = (Person(sample.image, box(sample), sample.image_id) for sample in truth)
-        found = np.stack([one.keypoints for one in predict_people(model, people)])
+    kinds: list[tuple[BoxAround, Callable[[Sample], Float32[np.ndarray, " 4"]]]] = [
+        ("joints", lambda sample: sample.box),
+        ("silhouette", silhouette),
+    ]
+    for around, box in kinds:
+        people = (Person(s.image, box(s), s.image_id, around) for s in truth)
+        found = np.stack([one.keypoints for one in predictor.stream(people)])
         for name, (threshold, size) in sizes.items():
             value = keypoint_pck(torch.from_numpy(found), keypoints, labelled, size, threshold)
             figures[name].append(float(value))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_pose.errors import InputError
-    from lightning_pose.inference import load
+    from lightning_pose.inference import Predictor, load
     from lightning_pose.input_spec import InputSpec
     from lightning_pose.metrics import PCK, RMSE, Dice, PCKh
     from lightning_pose.module import PoseModule
+    from lightning_pose.person import Person
     from lightning_pose.skeletons import Skeleton
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "InputError",
     "InputSpec",
     "PCKh",
+    "Person",
     "PoseModule",
+    "Predictor",
     "Skeleton",
     "__version__",
     "load",
@@ -40,7 +43,9 @@ _MODULES = {
     "InputError": "errors",
     "InputSpec": "input_spec",
     "PCKh": "metrics",
+    "Person": "person",
     "PoseModule": "module",
+    "Predictor": "inference",
     "Skeleton": "skeletons",
     "load": "inference",
 }

@@ -10,70 +10,26 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
+from PIL import Image
 
-from lightning_pose.errors import ConfigError, DivergedError
-from lightning_pose.geometry import apply_affine, image_box, invert_affine
+from lightning_pose.datasets.images import read_image, to_rgb
+from lightning_pose.errors import ConfigError, DataError, DivergedError
+from lightning_pose.geometry import apply_affine, invert_affine
 from lightning_pose.module import PoseModule
+from lightning_pose.person import Person, PersonPrediction
 from lightning_pose.prediction import Prediction
 from lightning_pose.transforms.warp import warp_image
 
-__all__ = ["Person", "PersonPrediction", "load", "predict_people"]
+__all__ = ["Predictor", "load"]
 
-
-@dataclass
-class Person:
-    """A person to run the model on.
-
-    Attributes:
-        image: The RGB image that the person is in.
-        box: (x0, y0, x1, y1) tight around the person in source pixels; None if the whole image
-            shows the person.
-        image_id: The image's name.
-    """
-
-    image: UInt8[np.ndarray, "H0 W0 3"]
-    box: Float32[np.ndarray, " 4"] | None = None
-    image_id: str = ""
-
-
-@dataclass
-class PersonPrediction:
-    """The prediction for one person; a field that no head fills is None.
-
-    Attributes:
-        person: The input person.
-        keypoints: (x, y) per joint in source pixels.
-        scores: The confidence of each joint, 0 to 1.
-        mask: The probability that each pixel of the source image is the person, 0 outside the crop
-            that the model has seen.
-    """
-
-    person: Person
-    keypoints: Float32[np.ndarray, "K 2"] | None = None
-    scores: Float32[np.ndarray, " K"] | None = None
-    mask: Float32[np.ndarray, "H0 W0"] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the mask as plain data, as written to `predictions.json`.
-
-        Returns:
-            "image", "box" in source pixels, and "keypoints" as [x, y, score], an empty list if no
-            head predicts them.
-        """
-        box = self.person.box
-        if box is None:
-            box = image_box(self.person.image.shape[:2])
-        rows = []
-        if self.keypoints is not None and self.scores is not None:
-            for (x, y), score in zip(self.keypoints.tolist(), self.scores.tolist(), strict=True):
-                rows.append([round(x, 3), round(y, 3), round(score, 4)])
-        return {"image": self.person.image_id, "box": box.tolist(), "keypoints": rows}
+ImageLike = str | Path | Image.Image | np.ndarray
+"""A file, a PIL image, or RGB as uint8 (H, W, 3)."""
 
 
 def load(
     path: str | Path, allow: Sequence[str] = (), device: str | torch.device = "cpu"
-) -> PoseModule:
-    """Rebuild a trained model from its checkpoint alone.
+) -> "Predictor":
+    """Rebuild a trained model from its checkpoint alone, to use it on images of any size.
 
     Args:
         path: The checkpoint's file.
@@ -81,36 +37,29 @@ def load(
         device: The device of the model.
 
     Returns:
-        The model in evaluation mode.
+        The predictor; its `model` is the `PoseModule`, in evaluation mode.
 
     Raises:
         CheckpointError: The file is not a checkpoint that can be trusted, or is damaged.
     """
-    return PoseModule.load_from_checkpoint(path, map_location=device, allow=allow)
+    return Predictor(PoseModule.load_from_checkpoint(path, map_location=device, allow=allow))
 
 
-def predict_people(
-    model: PoseModule, people: Iterable[Person], batch_size: int = 16, flip: bool = False
-) -> Iterator[PersonPrediction]:
-    """Predict the joints and masks of people, in order.
+class Predictor:
+    """Finds the joints and the masks of people in images of any size.
 
-    Keypoints come from the model's main head, or else from the first head that predicts them; masks
-    likewise. People are cropped as in training; without a box, the whole image is used. The
-    iterable is read one batch at a time, so it may be endless. The batch size affects speed and
-    memory, but changes predictions only by rounding.
+    People are cropped as in training; without a box, the whole image shows one person. Keypoints
+    come from the model's main head, or else from the first head that predicts them; masks likewise.
 
     Args:
-        model: A trained model, see `load`.
-        people: The people.
-        batch_size: Number of people that go through the network at once.
-        flip: Average each prediction with that of the mirrored image.
+        model: A trained model.
+        head: The head to prefer for what it predicts, instead of the main head.
 
-    Yields:
-        One prediction per person.
+    Attributes:
+        heads: The head that each field of a `PersonPrediction` comes from.
 
     Raises:
-        ConfigError: `batch_size` is less than 1, or the flip test does not fit the input's width.
-        DivergedError: A prediction is not finite.
+        ConfigError: There is no such head, or it was not trained.
 
     Example:
         >>> from lightning_pose.backbones import UNet
@@ -118,57 +67,162 @@ def predict_people(
         >>> from lightning_pose.input_spec import InputSpec
         >>> from lightning_pose.skeletons import LSP14
         >>> model = PoseModule(UNet(width=4), {"joints": HeatmapHead()}, LSP14, InputSpec((64, 64)))
-        >>> people = [Person(np.zeros((120, 90, 3), dtype=np.uint8))]
-        >>> [found.keypoints.shape for found in predict_people(model, people)]
-        [(14, 2)]
+        >>> image = np.zeros((120, 90, 3), dtype=np.uint8)
+        >>> left, right = Predictor(model)(image, boxes=[[0, 0, 40, 120], [50, 0, 90, 120]])
+        >>> left.keypoints.shape, left.plot().size
+        ((14, 2), (90, 120))
     """
-    if batch_size < 1:
-        raise ConfigError(f"Expected a batch size of 1 or more, found {batch_size}; raise it.")
-    queue = iter(people)
-    while batch := list(islice(queue, batch_size)):
-        yield from _predict_batch(model, batch, flip)
+
+    def __init__(self, model: PoseModule, head: str | None = None) -> None:
+        self.model = model
+        trained = {n: one.fills for n, one in model.heads.items() if n not in model.untrained}
+        if head is not None and head not in trained:
+            raise ConfigError(
+                f"Expected one of the trained heads {', '.join(trained)}, found {head!r}; choose "
+                "one of these."
+            )
+        self.heads: dict[str, str] = {}
+        for name in (head, model.main_head, *trained):
+            for field in ("keypoints", "mask"):
+                if name is not None and field in trained.get(name, ()):
+                    self.heads.setdefault(field, name)
+
+    def __call__(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        boxes: Any = None,
+        batch_size: int = 16,
+        flip: bool = False,
+    ) -> list[PersonPrediction]:
+        """Predict the people in one image or several.
+
+        Args:
+            images: A file, a PIL image or RGB as uint8 (H, W, 3); or a list of them. Files and PIL
+                images are turned upright by their EXIF orientation.
+            boxes: For one image, (N, 4) boxes xyxy in source pixels, tight around its people; for
+                several, one such array per image, or None where the whole image is one person.
+            batch_size: Number of people that go through the network at once.
+            flip: Average each prediction with that of the mirrored image.
+
+        Returns:
+            One prediction per person, in order; `person.image_id` is the file, or the image's place
+            in the list.
+
+        Raises:
+            ConfigError: A setting does not fit.
+            DataError: An image or a box cannot be used.
+            DivergedError: A prediction is not finite.
+        """
+        if not isinstance(images, Sequence) or isinstance(images, str):
+            images, boxes = [images], [boxes]
+        people = _people(images, [None] * len(images) if boxes is None else boxes)
+        return list(self.stream(people, batch_size, flip))
+
+    def stream(
+        self, people: Iterable[Person], batch_size: int = 16, flip: bool = False
+    ) -> Iterator[PersonPrediction]:
+        """Predict people one batch at a time, in order; the iterable may be endless.
+
+        The batch size affects speed and memory, but changes predictions only by rounding.
+
+        Args:
+            people: The people.
+            batch_size: Number of people that go through the network at once.
+            flip: Average each prediction with that of the mirrored image.
+
+        Yields:
+            One prediction per person.
+
+        Raises:
+            ConfigError: `batch_size` is less than 1, or the flip test does not fit the input's
+                width.
+            DivergedError: A prediction is not finite.
+        """
+        if batch_size < 1:
+            raise ConfigError(f"Expected a batch size of 1 or more, found {batch_size}; raise it.")
+        queue = iter(people)
+        while batch := list(islice(queue, batch_size)):
+            yield from self._batch(batch, flip)
+
+    def _batch(self, people: Sequence[Person], flip: bool) -> Iterator[PersonPrediction]:
+        crops = [_crop(self.model, person) for person in people]
+        # Images of one size go through the network together, without padding.
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for place, crop in enumerate(crops):
+            groups.setdefault(crop.image.shape, []).append(place)
+        found: dict[int, PersonPrediction] = {}
+        for places in groups.values():
+            # Channels-first in shape, while memory stays channels-last, as decoded.
+            images = torch.from_numpy(np.stack([crops[place].image for place in places]))
+            images = images.permute(0, 3, 1, 2).to(self.model.device)
+            predictions = self.model.predict(images, flip)
+            for row, place in enumerate(places):
+                found[place] = self._one(people[place], crops[place].matrix, predictions, row)
+        for place in range(len(people)):
+            yield found.pop(place)
+
+    def _one(
+        self,
+        person: Person,
+        matrix: Float32[np.ndarray, "2 3"],
+        predictions: dict[str, Prediction],
+        row: int,
+    ) -> PersonPrediction:
+        one = PersonPrediction(person, self.model.skeleton)
+        if "keypoints" in self.heads:
+            joints = predictions[self.heads["keypoints"]]
+            back = invert_affine(torch.from_numpy(matrix)[None])
+            one.keypoints = apply_affine(back, _row(joints, "keypoints", row)[None])[0].numpy()
+            one.scores = _row(joints, "scores", row).numpy()
+        if "mask" in self.heads:
+            mask = _row(predictions[self.heads["mask"]], "mask", row).numpy()
+            one.mask = _uncrop(mask, matrix, person)
+        return one
+
+
+def _people(images: Sequence[Any], boxes: Sequence[Any]) -> Iterator[Person]:
+    if len(boxes) != len(images):
+        raise ConfigError(
+            f"Expected boxes for each of {len(images)} images, found {len(boxes)}; give one array "
+            "of boxes per image, or None."
+        )
+    for place, (image, rows) in enumerate(zip(images, boxes, strict=True)):
+        name = str(image) if isinstance(image, str | Path) else str(place)
+        pixels = _pixels(image)
+        if rows is None:
+            yield Person(pixels, None, name)
+            continue
+        found = np.asarray(rows, dtype=np.float32)
+        right = found.ndim == 2 and found.shape[1] == 4
+        if not (right and np.isfinite(found).all() and (found[:, :2] < found[:, 2:]).all()):
+            raise DataError(
+                f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
+                f"{found.tolist()}; give them as x0, y0, x1, y1 in pixels."
+            )
+        for box in found:
+            yield Person(pixels, box, name)
+
+
+def _pixels(image: Any) -> UInt8[np.ndarray, "H0 W0 3"]:
+    if isinstance(image, str | Path):
+        return read_image(Path(image))[0]
+    if isinstance(image, Image.Image):
+        return to_rgb(image)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
+        return image
+    kind = type(image).__name__
+    if isinstance(image, np.ndarray):
+        kind = f"an array of {image.dtype} and shape {image.shape}"
+    raise DataError(
+        f"Expected a file, a PIL image or RGB from 0 to 255 as uint8 (H, W, 3), found {kind}; "
+        "convert it."
+    )
 
 
 @dataclass
 class _Crop:
     image: UInt8[np.ndarray, "H W 3"]
     matrix: Float32[np.ndarray, "2 3"]
-
-
-def _predict_batch(
-    model: PoseModule, people: Sequence[Person], flip: bool
-) -> Iterator[PersonPrediction]:
-    crops = [_crop(model, person) for person in people]
-    # Images of one size go through the network together, without padding.
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for place, crop in enumerate(crops):
-        groups.setdefault(crop.image.shape, []).append(place)
-    found: dict[int, PersonPrediction] = {}
-    for places in groups.values():
-        # Channels-first in shape, while memory stays channels-last, as decoded.
-        images = torch.from_numpy(np.stack([crops[place].image for place in places]))
-        predictions = model.predict(images.permute(0, 3, 1, 2).to(model.device), flip)
-        joints, masks = _head(model, predictions, "keypoints"), _head(model, predictions, "mask")
-        for row, place in enumerate(places):
-            person, crop = people[place], crops[place]
-            one = PersonPrediction(person)
-            if joints is not None:
-                back = invert_affine(torch.from_numpy(crop.matrix)[None])
-                found_there = _row(joints, "keypoints", row)[None]
-                one.keypoints = apply_affine(back, found_there)[0].numpy()
-                one.scores = _row(joints, "scores", row).numpy()
-            if masks is not None:
-                one.mask = _uncrop(_row(masks, "mask", row).numpy(), crop.matrix, person)
-            found[place] = one
-    for place in range(len(people)):
-        yield found.pop(place)
-
-
-def _head(model: PoseModule, predictions: dict[str, Prediction], field: str) -> Prediction | None:
-    """The prediction that fills a field: the main head's if it does, else the first."""
-    names = [model.main_head, *predictions]
-    filled = [n for n in names if n in predictions and field in predictions[n].fields()]
-    return predictions[filled[0]] if filled else None
 
 
 def _row(prediction: Prediction, field: str, row: int) -> torch.Tensor:
@@ -183,8 +237,8 @@ def _row(prediction: Prediction, field: str, row: int) -> torch.Tensor:
 
 def _crop(model: PoseModule, person: Person) -> _Crop:
     """The network's input for a person."""
-    spec, shape = model.input_spec, (person.image.shape[0], person.image.shape[1])
-    matrix, size = spec.crop(person.box, shape)
+    spec = model.input_spec
+    matrix, size = spec.crop(person.box, person.size, around=person.around)
     return _Crop(warp_image(person.image, matrix, size, spec.interpolation), matrix)
 
 

@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_pose import checkpoint as checkpoints
+from lightning_pose import module_checks
 from lightning_pose.backbones.base import Backbone
 from lightning_pose.batch import Batch
 from lightning_pose.errors import DataError
@@ -23,7 +24,6 @@ from lightning_pose.model_spec import ModelSpec
 from lightning_pose.network import PoseNetwork
 from lightning_pose.prediction import Output, Prediction
 from lightning_pose.schedules import Interval, MakeOptimizer, MakeScheduler, configure
-from lightning_pose.setup_checks import check_backward, check_data, check_precision
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.task import Task
 from lightning_pose.training_losses import TrainingLosses, loss_scale, refuse_infinite
@@ -111,12 +111,8 @@ class PoseModule(pl.LightningModule):
         task = Task(skeleton, input_spec, self.labels)
         self.network = PoseNetwork(backbone, heads, task, self.mean, self.std)
         fills = {name: head.fills for name, head in heads.items()}
-        self.evaluations = nn.ModuleDict(
-            {
-                stage: Evaluation(fills, self.metrics, task, self.main_head, main_metric)
-                for stage in ("val", "test")
-            }
-        )
+        chosen = (fills, self.metrics, task, self.main_head, main_metric)
+        self.evaluations = nn.ModuleDict({n: Evaluation(*chosen) for n in ("val", "test")})
         self.flip_test = False
         self._losses = TrainingLosses(heads)
         self._step: TrainingStep | None = None
@@ -136,9 +132,9 @@ class PoseModule(pl.LightningModule):
         return self.network.named_heads
 
     def setup(self, stage: str) -> None:
-        """Refuse a trainer or a data module that does not fit, see `setup_checks`."""
-        check_precision(self.trainer)
-        check_data(self.spec(), getattr(self.trainer, "datamodule", None))
+        """Refuse a trainer or a data module that does not fit, see `module_checks`."""
+        module_checks.check_precision(self.trainer)
+        module_checks.check_data(self.spec(), getattr(self.trainer, "datamodule", None))
 
     def forward(self, image: Tensor) -> dict[str, Output]:
         """Compute every head's raw output, see `PoseNetwork.forward`."""
@@ -149,7 +145,8 @@ class PoseModule(pl.LightningModule):
         """Predict in evaluation mode, whatever mode the model is in.
 
         Args:
-            image: Images as for `forward`, of the size that the model was trained on.
+            image: Images as for `forward`, of the size that the model was trained on; for others,
+                see `lightning_pose.load`.
             flip: Average each output with that for the mirrored image.
 
         Returns:
@@ -157,7 +154,9 @@ class PoseModule(pl.LightningModule):
 
         Raises:
             ConfigError: With `flip`, the width is not a multiple of every stride.
+            DataError: The images are of another form, size or range.
         """
+        module_checks.check_images(image, self.input_spec.size)
         predictions = self.network.predict(image, flip)
         return {name: one for name, one in predictions.items() if name not in self.untrained}
 
@@ -184,7 +183,9 @@ class PoseModule(pl.LightningModule):
         if step is None:
             loss.backward(*args, **kwargs)
         else:
-            check_backward(self.trainer, self.weighting, loss_scale(self.trainer) != 1)
+            module_checks.check_backward(
+                self.trainer, self.weighting, loss_scale(self.trainer) != 1
+            )
             self.weighting.backward(loss, step, self.network.backbone.parameters())
 
     def on_validation_start(self) -> None:
@@ -241,8 +242,7 @@ class PoseModule(pl.LightningModule):
         named = {f"loss/{name}".rstrip("/"): loss for name, loss in losses.items()}
         for key, value in {**named, **figures}.items():
             shown = key == "loss" or key.endswith(("/PCKh", "/Dice"))
-            # The value is already the same in all processes, but Lightning still expects
-            # `sync_dist`.
+            # The same in all processes already, but Lightning expects `sync_dist`.
             self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

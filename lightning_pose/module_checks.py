@@ -1,15 +1,17 @@
-"""Checks at setup: a model refuses a trainer or a data module that does not fit it."""
+"""What a model refuses: a trainer, a data module or images that do not fit it."""
 
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from lightning_pose.checkpoint import differences
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.model_spec import ModelSpec
 from lightning_pose.weightings.base import Weighting
 
-__all__ = ["check_backward", "check_data", "check_precision"]
+__all__ = ["check_backward", "check_data", "check_images", "check_precision"]
 
 
 def check_precision(trainer: pl.Trainer) -> None:
@@ -70,3 +72,32 @@ def check_data(spec: ModelSpec, data: Any) -> None:
                 f"Expected a model and a data module with the same {name}, found {found}; set "
                 "both to the same value."
             )
+
+
+def check_images(image: Tensor, size: tuple[int, int] | None) -> None:
+    """Refuse images for a prediction that would be wrong without an error.
+
+    Args:
+        image: What the user gave.
+        size: Height and width of the model's input, None where sizes differ.
+
+    Raises:
+        DataError: The form, the size or the range is not that of the network's input.
+    """
+    form = image.ndim == 4 and image.shape[1] == 3
+    if form and image.is_floating_point():
+        # NaN is not in the range either.
+        ranged = bool(((image >= 0) & (image <= 1)).all())
+    else:
+        ranged = image.dtype == torch.uint8
+    if form and ranged and size in (None, tuple(image.shape[2:])):
+        return
+    found = f"{str(image.dtype).removeprefix('torch.')} of shape {tuple(image.shape)}"
+    if form and not ranged and image.numel():
+        found += f" with values from {float(image.min()):g} to {float(image.max()):g}"
+    sides = "H, W" if size is None else f"{size[0]}, {size[1]}"
+    raise DataError(
+        f"Expected images of shape (B, 3, {sides}), uint8 from 0 to 255 or floating point from 0 "
+        f"to 1, found {found}; for images of any size, use "
+        "lightning_pose.load(CHECKPOINT)(IMAGE)."
+    )

@@ -31,7 +31,7 @@ FLOORS = (
         "task",
     ),
     ("backbones", "codecs", "datasets", "runs", "transforms", "visualization", "weightings"),
-    ("callbacks", "datamodules", "heads", "precision", "report", "schedules"),
+    ("callbacks", "datamodules", "heads", "person", "precision", "report", "schedules"),
     (
         "checkpoint",
         "evaluation",
@@ -40,7 +40,7 @@ FLOORS = (
         "module",
         "network",
         "parts",
-        "setup_checks",
+        "module_checks",
         "training_losses",
         "transfer",
     ),

@@ -1,19 +1,23 @@
 """Predictions are in pixels of the original image, whatever the box, the size and the batch."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lightning_pose.backbones import UNet
 from lightning_pose.errors import InputError
 from lightning_pose.heads import HeatmapHead, MaskHead
-from lightning_pose.inference import Person, load, predict_people
+from lightning_pose.inference import Predictor, load
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
+from lightning_pose.person import Person
 from lightning_pose.prediction import Prediction
 from lightning_pose.skeletons import LSP14
+from lightning_pose.visualization import draw_skeleton
 from tests.dot_model import dot_model
 
 
@@ -30,7 +34,7 @@ def painted(size, point, radius=6.0):
 def test_a_joint_comes_back_to_its_place_in_the_picture(size):
     point = (size[1] * 0.6 + 0.25, size[0] * 0.4 + 0.75)
     person = Person(painted(size, point, radius=min(size) / 12))
-    (found,) = predict_people(dot_model(), [person])
+    (found,) = Predictor(dot_model()).stream([person])
     # A hundredth of the image's side is far less than a pixel of the input.
     np.testing.assert_allclose(found.keypoints[3], point, atol=0.002 * max(size))
     assert found.person is person
@@ -42,7 +46,7 @@ def test_a_joint_comes_back_to_its_place_in_the_picture(size):
 )
 def test_a_joint_in_a_box_comes_back_to_its_place_in_the_picture(box):
     person = Person(painted((200, 220), (92.25, 72.5)), np.array(box, dtype=np.float32))
-    (found,) = predict_people(dot_model(), [person])
+    (found,) = Predictor(dot_model()).stream([person])
     np.testing.assert_allclose(found.keypoints[0], (92.25, 72.5), atol=0.25)
     assert found.to_dict()["box"] == list(box)
 
@@ -51,7 +55,7 @@ def test_a_mask_comes_back_to_its_pixels_and_is_0_beyond_the_crop():
     image = np.zeros((200, 240, 3), dtype=np.uint8)
     image[:, :, 2] = 255
     box = np.array([90.25, 60.25, 130.25, 120.25], dtype=np.float32)
-    (found,) = predict_people(dot_model(), [Person(image, box)])
+    (found,) = Predictor(dot_model()).stream([Person(image, box, around="joints")])
     # The box of 40 x 60 pixels, enlarged by 1.25 to 50 x 75, has the shape of the input.
     rows, columns = np.indices(image.shape[:2])
     inside = (np.abs(columns - 110.25) < 25) & (np.abs(rows - 90.25) < 37.5)
@@ -67,7 +71,7 @@ def test_a_box_is_enlarged_as_in_the_training_of_the_model():
     for enlarge in (1.0, 1.5):
         model = dot_model()
         model.input_spec = InputSpec((96, 64), enlarge=enlarge)
-        (found,) = predict_people(model, [Person(image, box)])
+        (found,) = Predictor(model).stream([Person(image, box, around="joints")])
         areas.append((found.mask > 0.99).sum())
     assert areas[0] == 40 * 60
     assert areas[1] == 60 * 90
@@ -76,7 +80,7 @@ def test_a_box_is_enlarged_as_in_the_training_of_the_model():
 def test_the_mask_of_a_shape_is_that_shape():
     image = np.zeros((150, 130, 3), dtype=np.uint8)
     image[30:110, 40:90, 2] = 255
-    (found,) = predict_people(dot_model(), [Person(image)])
+    (found,) = Predictor(dot_model()).stream([Person(image)])
     person = found.mask > 0.5
     truth = image[..., 2] > 0
     assert (person & truth).sum() / (person | truth).sum() > 0.97
@@ -90,7 +94,7 @@ def test_a_person_that_fills_the_picture_is_not_cut_at_its_edges(size, monkeypat
     model = dot_model(("mask",))
     everywhere = {"mask": Prediction(mask=torch.ones(1, 96, 64))}
     monkeypatch.setattr(model, "predict", lambda image, flip: everywhere)
-    (found,) = predict_people(model, [Person(np.zeros((*size, 3), dtype=np.uint8))])
+    (found,) = Predictor(model).stream([Person(np.zeros((*size, 3), dtype=np.uint8))])
     assert found.mask.shape == size
     assert (found.mask > 0.999).all()
 
@@ -104,9 +108,9 @@ def test_predictions_do_not_depend_on_the_batch():
         Person(rng.integers(0, 255, (40 + 7 * i, 60, 3), dtype=np.uint8), image_id=str(i))
         for i in range(5)
     ]
-    alone = [next(predict_people(model, [person])) for person in people]
+    alone = [next(Predictor(model).stream([person])) for person in people]
     for batch_size in (2, 3, 16):
-        found = list(predict_people(model, people, batch_size))
+        found = list(Predictor(model).stream(people, batch_size))
         assert [one.person.image_id for one in found] == list("01234")
         for one, other in zip(found, alone, strict=True):
             np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
@@ -122,28 +126,30 @@ def test_people_are_taken_a_batch_at_a_time():
             taken.append(number)
             yield Person(np.zeros((20, 20, 3), dtype=np.uint8), image_id=str(number))
 
-    found = predict_people(dot_model(), endless(), batch_size=4)
+    found = Predictor(dot_model()).stream(endless(), batch_size=4)
     assert [one.person.image_id for one in itertools.islice(found, 5)] == list("01234")
     assert taken == list(range(8))
 
 
 def test_the_main_head_answers_where_it_can_and_the_first_other_one_elsewhere():
     person = Person(painted((96, 64), (30.0, 40.0)))
-    (found,) = predict_people(dot_model(("first", "mask", "main")), [person])
+    (found,) = Predictor(dot_model(("first", "mask", "main"))).stream([person])
     np.testing.assert_allclose(found.keypoints[0], (30, 40), atol=0.1)
     assert found.mask is not None
-    (found,) = predict_people(dot_model(("mask", "first")), [person])
+    (found,) = Predictor(dot_model(("mask", "first"))).stream([person])
     np.testing.assert_allclose(found.keypoints[0], (35, 45), atol=0.1)
-    (found,) = predict_people(dot_model(("main",)), [person])
+    (found,) = Predictor(dot_model(("main",))).stream([person])
     assert found.mask is None
-    (found,) = predict_people(dot_model(("mask",)), [person])
+    (found,) = Predictor(dot_model(("mask",))).stream([person])
     assert found.keypoints is None
     assert found.scores is None
     assert found.to_dict()["keypoints"] == []
 
 
 def test_a_prediction_as_plain_data():
-    (found,) = predict_people(dot_model(), [Person(painted((96, 64), (30.0, 40.0)), None, "a.jpg")])
+    (found,) = Predictor(dot_model()).stream(
+        [Person(painted((96, 64), (30.0, 40.0)), None, "a.jpg")]
+    )
     entry = found.to_dict()
     assert entry["image"] == "a.jpg"
     assert entry["box"] == [-0.5, -0.5, 63.5, 95.5]
@@ -151,15 +157,106 @@ def test_a_prediction_as_plain_data():
     assert entry["keypoints"][0] == pytest.approx([30, 40, 0.75], abs=0.05)
 
 
+def test_files_pil_images_and_arrays_are_the_same_image(tmp_path):
+    pixels = painted((96, 64), (30.0, 40.0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.ascontiguousarray(np.rot90(pixels))).save(tmp_path / "a.png", exif=exif)
+    predictor = Predictor(dot_model())
+    with Image.open(tmp_path / "a.png") as opened:
+        images = [
+            tmp_path / "a.png",
+            str(tmp_path / "a.png"),
+            opened,
+            Image.fromarray(pixels),
+            pixels,
+        ]
+        found = predictor(images)
+        names = [str(tmp_path / "a.png")] * 2 + ["2", "3", "4"]
+        assert [one.person.image_id for one in found] == names
+        for one, image in zip(found, images, strict=True):
+            np.testing.assert_array_equal(one.person.image, pixels)
+            (alone,) = predictor(image)
+            np.testing.assert_array_equal(alone.keypoints, one.keypoints)
+
+
+def test_boxes_belong_to_their_image():
+    image = painted((200, 220), (92.25, 72.5))
+    boxes = [[60, 40, 160, 190], [80, 60, 105, 85]]
+    predictor = Predictor(dot_model())
+    found = predictor(image, boxes)
+    assert [one.box.tolist() for one in found] == boxes
+    assert predictor(image, np.empty((0, 4))) == []
+    several = predictor([image, image, image], [boxes, None, boxes[:1]])
+    assert [one.person.image_id for one in several] == ["0", "0", "1", "2"]
+    assert several[2].box.tolist() == [-0.5, -0.5, 219.5, 199.5]
+    for bad in ([1, 2, 3, 4], [[1, 2, 3]], [[5, 2, 3, 4]], [[1, 2, 3, np.nan]]):
+        with pytest.raises(InputError, match=r"boxes of shape \(N, 4\) with x0 < x1"):
+            predictor(image, bad)
+    with pytest.raises(InputError, match="boxes for each of 2 images, found 1"):
+        predictor([image, image], [boxes])
+
+
+def test_other_images_are_refused(tmp_path):
+    predictor = Predictor(dot_model())
+    for image, found in (
+        (np.zeros((20, 20, 3)), r"float64 and shape \(20, 20, 3\)"),
+        (np.zeros((3, 20, 20), dtype=np.uint8), r"uint8 and shape \(3, 20, 20\)"),
+        (np.zeros((20, 20), dtype=np.uint8), r"shape \(20, 20\)"),
+    ):
+        with pytest.raises(InputError, match=rf"as uint8 \(H, W, 3\), found.*{found}"):
+            predictor(image)
+    with pytest.raises(InputError, match=r"whole image in .*none\.jpg"):
+        predictor(tmp_path / "none.jpg")
+
+
+def test_a_plot_shows_the_prediction_and_leaves_the_image_alone():
+    image = painted((96, 64), (30.0, 40.0))
+    before = image.copy()
+    (found,) = Predictor(dot_model(("main",)))(image)
+    drawn = np.asarray(found.plot())
+    assert drawn.shape == image.shape
+    changed = (drawn != image).any(axis=2)
+    assert changed[40, 30]
+    assert not changed[80:, :].any()
+    np.testing.assert_array_equal(image, before)
+
+
+def test_joints_that_are_not_certain_are_drawn_thinly():
+    image = np.zeros((960, 640, 3), dtype=np.uint8)
+    (sure,) = Predictor(dot_model(("main",)))(image)
+    sure.keypoints = np.random.default_rng(0).uniform(100, 500, (14, 2)).astype(np.float32)
+    doubtful = replace(sure, scores=np.full(14, 0.1, dtype=np.float32))
+    full, thin = ((np.asarray(one.plot()) > 0).any(axis=2).sum() for one in (sure, doubtful))
+    assert 0 < thin < 0.5 * full
+    # A joint alone is a ring, whose middle is free.
+    alone = draw_skeleton(image, sure.keypoints, np.arange(14) == 3, LSP14, np.zeros(14, np.bool_))
+    x, y = sure.keypoints[3].round().astype(int)
+    assert not alone[y, x].any()
+    assert alone.any()
+
+
+def test_a_head_can_be_preferred_for_what_it_predicts():
+    predictor = Predictor(dot_model(), head="first")
+    assert predictor.heads == {"keypoints": "first", "mask": "mask"}
+    assert Predictor(dot_model(), head="mask").heads == {"mask": "mask", "keypoints": "main"}
+    with pytest.raises(InputError, match="one of the trained heads mask, first, main, found 'x'"):
+        Predictor(dot_model(), head="x")
+    model = dot_model()
+    model.assume_trained(["mask"])
+    with pytest.raises(InputError, match="one of the trained heads mask, found 'first'"):
+        Predictor(model, head="first")
+
+
 def test_what_cannot_be_used_gets_one_sentence():
     people = [Person(np.zeros((20, 20, 3), dtype=np.uint8))]
     with pytest.raises(InputError, match="batch size of 1 or more"):
-        next(predict_people(dot_model(), people, batch_size=0))
+        next(Predictor(dot_model()).stream(people, batch_size=0))
     heads = {"joints": HeatmapHead()}
     model = PoseModule(UNet(width=4), heads, LSP14, InputSpec((32, 32))).eval()
     torch.nn.init.constant_(next(model.parameters()), torch.nan)
     with pytest.raises(InputError, match="finite predictions"):
-        next(predict_people(model, people))
+        next(Predictor(model).stream(people))
 
 
 def test_a_checkpoint_predicts_what_its_model_did(tmp_path):
@@ -169,8 +266,8 @@ def test_a_checkpoint_predicts_what_its_model_did(tmp_path):
     model.on_save_checkpoint(content)
     torch.save(content, tmp_path / "model.ckpt")
     people = [Person(np.random.default_rng(0).integers(0, 255, (40, 30, 3), dtype=np.uint8))]
-    (ours,) = predict_people(model, people)
-    (theirs,) = predict_people(load(tmp_path / "model.ckpt"), people)
+    (ours,) = Predictor(model).stream(people)
+    (theirs,) = load(tmp_path / "model.ckpt").stream(people)
     np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
     np.testing.assert_array_equal(ours.mask, theirs.mask)
 
@@ -183,7 +280,7 @@ def test_an_image_comes_in_as_the_model_was_trained(fit, interpolation):
     # In the middle, because "cover" cuts off the sides.
     point = (95.25, 72.75)
     person = Person(painted((150, 200), point, radius=9), np.array([0, 0, 30, 30], np.float32))
-    (found,) = predict_people(model, [person])
+    (found,) = Predictor(model).stream([person])
     np.testing.assert_allclose(found.keypoints[0], point, atol=0.3)
     assert found.mask.shape == (150, 200)
 
@@ -196,8 +293,8 @@ def test_images_of_unequal_size_are_predicted_together_as_alone():
     rng = np.random.default_rng(0)
     sizes = [(40, 60), (60, 40), (50, 50), (41, 63), (90, 40)]
     people = [Person(rng.integers(0, 255, (*s, 3), dtype=np.uint8), None, str(s)) for s in sizes]
-    alone = [next(predict_people(model, [person])) for person in people]
-    together = list(predict_people(model, people, batch_size=5))
+    alone = [next(Predictor(model).stream([person])) for person in people]
+    together = list(Predictor(model).stream(people, batch_size=5))
     for one, other in zip(together, alone, strict=True):
         assert one.person.image_id == other.person.image_id
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
@@ -210,8 +307,8 @@ def test_the_flip_test_of_a_symmetric_image_is_symmetric():
     model = PoseModule(UNet(width=4), {"mask": MaskHead()}, LSP14, InputSpec((32, 32)))
     half = np.random.default_rng(0).integers(0, 255, (32, 16, 3), dtype=np.uint8)
     person = Person(np.concatenate((half, half[:, ::-1]), axis=1))
-    (plain,) = predict_people(model, [person])
-    (found,) = predict_people(model, [person], flip=True)
+    (plain,) = Predictor(model).stream([person])
+    (found,) = Predictor(model).stream([person], flip=True)
     assert np.abs(plain.mask - plain.mask[:, ::-1]).max() > 1e-3
     np.testing.assert_allclose(found.mask, found.mask[:, ::-1], atol=1e-5)
 
@@ -221,6 +318,6 @@ def test_a_head_that_saw_no_label_does_not_answer():
         UNet(width=4), {"joints": HeatmapHead(), "mask": MaskHead()}, LSP14, InputSpec((32, 32))
     )
     model.assume_trained(["joints"])
-    (found,) = predict_people(model, [Person(np.zeros((20, 20, 3), dtype=np.uint8))])
+    (found,) = Predictor(model).stream([Person(np.zeros((20, 20, 3), dtype=np.uint8))])
     assert found.mask is None
     assert found.keypoints is not None

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from lightning_pose.backbones import UNet
 from lightning_pose.batch import Batch, collate
 from lightning_pose.datamodules import SyntheticDataModule
-from lightning_pose.errors import ConfigError, DivergedError, InputError
+from lightning_pose.errors import ConfigError, DataError, DivergedError, InputError
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
@@ -459,8 +459,25 @@ def test_the_flip_test_is_used_in_evaluation_where_it_is_wanted() -> None:
 
 
 def test_the_flip_test_needs_a_width_that_every_stride_divides() -> None:
+    narrow = PoseModule(UNet(width=4), all_heads(), LSP14, InputSpec((64, 56)))
     with pytest.raises(ConfigError, match="multiple of 16 for the flip test, found 56"):
-        model().predict(torch.zeros(1, 3, 64, 56), flip=True)
+        narrow.predict(torch.zeros(1, 3, 64, 56), flip=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (torch.zeros(1, 3, 64, 80), r"float32 of shape \(1, 3, 64, 80\)"),
+        (torch.zeros(3, 64, 64), r"shape \(3, 64, 64\)"),
+        (torch.full((1, 3, 64, 64), 255.0), "values from 255 to 255"),
+        (torch.full((1, 3, 64, 64), -0.1), "values from -0.1 to -0.1"),
+        (torch.full((1, 3, 64, 64), torch.nan), "values from nan to nan"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.int64), "int64 of shape"),
+    ],
+)
+def test_images_that_would_give_wrong_predictions_are_refused(image, found) -> None:
+    with pytest.raises(DataError, match=rf"Expected images of shape \(B, 3, 64, 64\).*{found}"):
+        model().predict(image)
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test"])

@@ -10,7 +10,9 @@ import lightning_pose
 
 MODULES = {
     "load": "inference",
+    "Person": "person",
     "PoseModule": "module",
+    "Predictor": "inference",
     "Skeleton": "skeletons",
     "InputSpec": "input_spec",
     "PCK": "metrics",

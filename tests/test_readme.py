@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightning_pose.cli import main
 from tests.test_checkpoint import small_model, write
@@ -139,10 +140,16 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     run.mkdir(parents=True)
     write(run / "best.ckpt", small_model())
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    for name in ("photo.jpg", "group.jpg"):
+        Image.new("RGB", (400, 420), "gray").save(tmp_path / name)
     names = {}
     exec(code, names)
-    assert names["predictions"]["heatmap"].keypoints.shape == (1, 14, 2)
-    assert names["predictions"]["mask"].mask.shape == (1, 128, 128)
+    assert names["person"].keypoints.shape == (14, 2)
+    assert names["person"].mask.shape == (420, 400)
+    with Image.open(tmp_path / "overlay.png") as overlay:
+        assert overlay.size == (400, 420)
+    assert len(names["people"]) == 2
+    assert names["crops"].input_spec == small_model().input_spec
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from lightning_pose.commands.predictions_folder import PredictionsFolder
-    from lightning_pose.inference import Person
+    from lightning_pose.input_spec import BoxAround
+    from lightning_pose.person import Person
 
 __all__ = ["main"]
 
@@ -23,10 +25,14 @@ _DESCRIPTION = """\
 Find the joints and the mask of the person in each image, or of the people in given boxes.
 
 The output folder gets
-  predictions.json  a list with one entry per person: image (the file's name), box, keypoints as
-                    [x, y, score] in pixels of the upright image, and mask, a file in masks/ or null
+  predictions.json  "model", "heads" (which head the joints and the masks are from), "joints" (the
+                    names of the keypoints, in order), "limbs" (pairs of joints), and "people", one
+                    entry per person: image (the file's name), its size as [height, width], box,
+                    score (the mean over the joints), keypoints as [x, y, score] in pixels of the
+                    upright image, and mask, a file in masks/ or null
   masks/            one PNG per person, of the image's size: 255 person, 0 background
-  overlays/         one JPEG per image, with the predictions drawn over it
+  overlays/         one JPEG per image, with the predictions drawn over it; joints with a score
+                    below 0.2 are rings
 
 Images are turned upright by their EXIF orientation; an integer coordinate is the centre of a pixel.
 A file that cannot be read is reported in one sentence and the others are still processed; the exit
@@ -34,7 +40,7 @@ status is then 1.
 """
 
 _BOXES = """\
-JSON file with tight boxes around the people, {"image.jpg": [[x0, y0, x1, y1], ...], ...} in
+JSON file with boxes of the people, {"image.jpg": [[x0, y0, x1, y1], ...], ...} in
 pixels of the upright image; an image that is not listed counts as one person, an image with an
 empty list as none
 """
@@ -54,6 +60,8 @@ def main(command: str, argv: Sequence[str]) -> int:
         InputError: The checkpoint, the boxes, the device or a folder cannot be used.
     """
     options = _parser(command).parse_args(argv)
+    # The default ends the process at once; this way what was predicted so far is written.
+    signal.signal(signal.SIGTERM, _terminate)
     # First check everything that does not need torch.
     if options.batch_size < 1:
         raise ConfigError(
@@ -67,6 +75,10 @@ def main(command: str, argv: Sequence[str]) -> int:
             "choose another --output or empty it."
         )
     return _predict(options, images, boxes)
+
+
+def _terminate(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -84,6 +96,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--output", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")
     add("--boxes", type=Path, metavar="FILE", help=_BOXES)
+    add(
+        "--boxes_around", choices=["silhouette", "joints"], default="silhouette",
+        help="what the boxes are tight around: every pixel of the person, as a detector gives them "
+        "(default), or the joints, as in training",
+    )  # fmt: skip
+    add("--head", metavar="NAME", help="the head to prefer; by default the model's main head")
+    add(
+        "--flip", choices=["true", "false"], default="false",
+        help="average the predictions for each image and its mirror image",
+    )  # fmt: skip
     add("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one, else cpu")
     add(
         "--batch_size", default=16, type=int, metavar="N",
@@ -107,8 +129,10 @@ def _find_images(paths: Sequence[Path]) -> dict[str, Path]:
                     f"Expected images in the folder {path}, found none; give the folder that "
                     "holds the files themselves."
                 )
-        else:
+        elif path.is_file():
             files = [path]
+        else:
+            raise DataError(f"Expected an image or a folder, found nothing at {path}; correct it.")
         for file in files:
             other = found.setdefault(file.name, file)
             if other.resolve() != file.resolve():
@@ -179,48 +203,60 @@ def _predict(options: argparse.Namespace, images: Mapping[str, Path], boxes: Box
     from rich.progress import Progress
 
     from lightning_pose.commands.predictions_folder import PredictionsFolder
-    from lightning_pose.inference import load, predict_people
+    from lightning_pose.inference import Predictor, load
 
-    model = load(options.ckpt_path, options.allow, _device(options.device))
+    model = load(options.ckpt_path, options.allow, _device(options.device)).model
+    predictor = Predictor(model, options.head)
     console = Console(stderr=True)
-    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with PredictionsFolder(options.output, list(images), model.skeleton, console) as folder:
+    progress = Progress(console=console, disable=not console.is_terminal)
+    about = {
+        "model": options.ckpt_path.name,
+        "heads": predictor.heads,
+        "joints": list(model.skeleton.names),
+        "limbs": [list(limb) for limb in model.skeleton.limbs],
+    }
+    with PredictionsFolder(options.output, list(images), about, console) as folder:
         if unknown := [name for name in boxes if name not in images]:
-            folder.say(
+            folder.report(
                 f"{options.boxes} also names images that are not in --images and are ignored, "
                 f"the first {unknown[0]!r}."
             )
         with progress:
-            people = _people(images, boxes, folder, progress)
-            predictions = predict_people(model, people, options.batch_size)
+            people = _people(images, boxes, options.boxes_around, folder, progress)
+            predictions = predictor.stream(people, options.batch_size, options.flip == "true")
             for name, group in groupby(predictions, key=lambda found: found.person.image_id):
                 folder.add(name, group)
-    return 1 if folder.complaints else 0
+    print(folder.summary())
+    return 1 if folder.failures else 0
 
 
 def _people(
-    images: Mapping[str, Path], boxes: Boxes, folder: "PredictionsFolder", progress: "Progress"
+    images: Mapping[str, Path],
+    boxes: Boxes,
+    around: "BoxAround",
+    folder: "PredictionsFolder",
+    progress: "Progress",
 ) -> Iterator["Person"]:
     """Read the images one by one, and yield the people to predict."""
     import numpy as np
 
     from lightning_pose.datasets.images import read_image
     from lightning_pose.geometry import image_box
-    from lightning_pose.inference import Person
+    from lightning_pose.person import Person
 
     for name, path in progress.track(images.items(), description="Images"):
         try:
             image, _ = read_image(path)
         except InputError as error:
-            folder.complain(str(error))
+            folder.report_failure(str(error))
             continue
         people = [] if name in boxes else [Person(image, image_id=name)]
         left, top, right, bottom = image_box(image.shape[:2])
         for box in boxes.get(name, []):
             if box[0] < right and box[1] < bottom and box[2] > left and box[3] > top:
-                people.append(Person(image, np.array(box, dtype=np.float32), name))
+                people.append(Person(image, np.array(box, dtype=np.float32), name, around))
             else:
-                folder.complain(
+                folder.report_failure(
                     f"Expected boxes that overlap {path} ({image.shape[1]} x {image.shape[0]} "
                     f"pixels), found {json.dumps(box)}; correct it in the --boxes file."
                 )

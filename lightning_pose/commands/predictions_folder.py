@@ -12,9 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from lightning_pose.errors import ConfigError
-from lightning_pose.inference import PersonPrediction
-from lightning_pose.skeletons import Skeleton
-from lightning_pose.visualization import draw_mask, draw_skeleton
+from lightning_pose.person import PersonPrediction
 
 __all__ = ["PredictionsFolder"]
 
@@ -27,7 +25,7 @@ class PredictionsFolder:
     Args:
         folder: A new or empty folder.
         images: The names of all images.
-        skeleton: The joints of the keypoints.
+        about: What predictions.json says about all people, beside the list of them.
         console: Where the sentences are printed.
 
     Attributes:
@@ -38,14 +36,15 @@ class PredictionsFolder:
     """
 
     def __init__(
-        self, folder: Path, images: Sequence[str], skeleton: Skeleton, console: Console
+        self, folder: Path, images: Sequence[str], about: dict[str, Any], console: Console
     ) -> None:
         self.folder = folder
-        self.skeleton = skeleton
+        self.about = about
         self.console = console
-        self.complaints = 0
-        self._labels = _labels(images)
+        self.failures = 0
+        self._output_names = _output_names(images)
         self._entries: list[dict[str, Any]] = []
+        self._overlays = 0
         for part in ("masks", "overlays"):
             try:
                 (folder / part).mkdir(parents=True)
@@ -64,13 +63,25 @@ class PredictionsFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        text = ",\n".join(
+        head = json.dumps(self.about, ensure_ascii=False)
+        people = ",\n".join(
             json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in self._entries
         )
         # Python represents bytes of a file name that are not UTF-8 as lone surrogates; JSON escapes
         # them.
         (self.folder / "predictions.json").write_text(
-            f"[\n{text}\n]\n", encoding="utf-8", errors="backslashreplace"
+            f'{head[:-1]}, "people": [\n{people}\n]}}\n',
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+
+    def summary(self) -> str:
+        """What was written, in a line for the end of the command."""
+        people = f"{len(self._entries)} {'person' if len(self._entries) == 1 else 'people'}"
+        images = f"{self._overlays} {'image' if self._overlays == 1 else 'images'}"
+        return (
+            f"Predictions for {people} in {images}: {self.folder / 'predictions.json'}\n"
+            f"Overlays to look at: {self.folder / 'overlays'}"
         )
 
     def add(self, image: str, people: Iterable[PersonPrediction]) -> None:
@@ -82,17 +93,12 @@ class PredictionsFolder:
         """
         overlay = None
         for index, found in enumerate(people):
-            overlay = found.person.image if overlay is None else overlay
             mask_name = None
             if found.mask is not None:
-                mask = found.mask > 0.5
-                name = f"{self._labels[image]}_{index}.png"
-                saved = self._save(f"masks/{name}", mask.astype(np.uint8) * 255)
+                name = f"{self._output_names[image]}_{index}.png"
+                saved = self._save(f"masks/{name}", (found.mask > 0.5).astype(np.uint8) * 255)
                 mask_name = name if saved else None
-                overlay = draw_mask(overlay, mask)
-            if found.keypoints is not None:
-                drawn = np.ones(len(found.keypoints), dtype=np.bool_)
-                overlay = draw_skeleton(overlay, found.keypoints, drawn, self.skeleton)
+            overlay = found.draw(found.person.image if overlay is None else overlay)
             self._entries.append({**found.to_dict(), "mask": mask_name})
         assert overlay is not None, "an image with predictions shows at least one person"
         self.add_overlay(image, overlay)
@@ -104,18 +110,18 @@ class PredictionsFolder:
             image: The image's name.
             overlay: The RGB image with the predictions drawn on it.
         """
-        self._save(f"overlays/{self._labels[image]}.jpg", overlay)
+        self._overlays += self._save(f"overlays/{self._output_names[image]}.jpg", overlay)
 
-    def complain(self, sentence: str) -> None:
+    def report_failure(self, sentence: str) -> None:
         """Report a failure, and count it.
 
         Args:
             sentence: What was expected, what was found, and what to do.
         """
-        self.complaints += 1
-        self.say(sentence)
+        self.failures += 1
+        self.report(sentence)
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """Print a sentence without disturbing the progress bar.
 
         Args:
@@ -130,7 +136,7 @@ class PredictionsFolder:
             Image.fromarray(values).save(path, quality=92)
         # The disk is full, the name too long, or the image too large for its format.
         except (OSError, ValueError) as error:
-            self.complain(
+            self.report_failure(
                 f"Expected to write {path}, found that it failed "
                 f"({' '.join(str(error).split())}); free disk space, or give the image a shorter "
                 "name or a smaller size."
@@ -139,7 +145,7 @@ class PredictionsFolder:
         return True
 
 
-def _labels(names: Sequence[str]) -> dict[str, str]:
+def _output_names(names: Sequence[str]) -> dict[str, str]:
     """The names of the output files: the image's name without its suffix, where that is unique."""
     stems = {name: Path(name).stem for name in names}
     unique = len({stem.casefold() for stem in stems.values()}) == len(stems)

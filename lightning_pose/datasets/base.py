@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 from torch.utils.data import Dataset
 
+from lightning_pose.input_spec import BoxAround
 from lightning_pose.sample import Annotation, Pixels, Sample
 from lightning_pose.skeletons import Skeleton
 
@@ -23,11 +24,13 @@ class PoseDataset(Dataset[Sample], ABC):
         skeleton: The joints of every person, in order.
         labels: Image-level labels by name, with the names of their classes; a label without classes
             is a number.
+        boxes_around: What the boxes are tight around.
         person_ids: The number of each person within the dataset, across splits.
     """
 
     skeleton: Skeleton
     labels: dict[str, list[str]]
+    boxes_around: BoxAround = "joints"
     person_ids: Int64[np.ndarray, " N"]
 
     def __len__(self) -> int:

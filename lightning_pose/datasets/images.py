@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from lightning_pose.errors import DataError
 from lightning_pose.geometry import crop_matrix, image_box
 
-__all__ = ["image_size", "read_image", "read_mask"]
+__all__ = ["image_size", "read_image", "read_mask", "to_rgb"]
 
 
 def read_image(
@@ -38,6 +38,29 @@ def read_image(
     """
     image, frame = _decode(path, "RGB", shrink)
     return image, frame
+
+
+def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """Convert an image of Pillow as `read_image` converts a file.
+
+    Args:
+        image: The image, loaded or not.
+
+    Returns:
+        RGB, turned upright.
+
+    Raises:
+        DataError: Its file is damaged, or its pixels have a range that is not known.
+
+    Example:
+        >>> to_rgb(Image.new("L", (2, 1), 7)).tolist()
+        [[[7, 7, 7], [7, 7, 7]]]
+    """
+    try:
+        image.load()
+        return _upright(image, "RGB")
+    except _DAMAGE as error:
+        raise _refusal(getattr(image, "filename", "") or "the PIL image", error) from error
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -142,20 +165,25 @@ def _decode(
             # Before reading EXIF: Pillow looks for a PNG's EXIF after its pixels, and reports
             # damaged pixels only once, to the first caller.
             file.load()
-            turn = _turn(file)
-            frame = None if small == full else _frame(full, small, factor, turn)
-            image: Image.Image = file if turn.method is None else file.transpose(turn.method)
-            if image.mode in ("I", "F"):
-                raise ValueError("32 bits per pixel, whose range is not known")
-            if image.mode.startswith("I;16"):
-                # Pillow would clip what does not fit into a byte; keep the upper byte instead.
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            elif "transparency" in image.info:
-                # Pillow only resolves a transparent palette entry through alpha.
-                image = image.convert("RGBA")
-            return np.asarray(image if image.mode == mode else image.convert(mode)), frame
+            frame = None if small == full else _frame(full, small, factor, _turn(file))
+            return _upright(file, mode), frame
     except _DAMAGE as error:
         raise _refusal(path, error) from error
+
+
+def _upright(file: Image.Image, mode: str) -> UInt8[np.ndarray, "h w *C"]:
+    """The pixels of a loaded image, turned upright and converted."""
+    method = _turn(file).method
+    image = file if method is None else file.transpose(method)
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits per pixel, whose range is not known")
+    if image.mode.startswith("I;16"):
+        # Pillow would clip what does not fit into a byte; keep the upper byte instead.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif "transparency" in image.info:
+        # Pillow only resolves a transparent palette entry through alpha.
+        image = image.convert("RGBA")
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _frame(
@@ -178,7 +206,7 @@ def _frame(
 _DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
-def _refusal(path: Path, error: Exception) -> DataError:
+def _refusal(path: Path | str, error: Exception) -> DataError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(
         f"Expected a whole image in {path}, found that it cannot be read ({reason}); "

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.datasets.checks import check_annotation, check_pixels
 from lightning_pose.errors import ConfigError
 from lightning_pose.geometry import image_box, transform_points
 from lightning_pose.input_spec import InputSpec
@@ -89,11 +90,12 @@ class PersonCrop:
             The crop.
 
         Raises:
-            DataError: A file cannot be read.
+            DataError: A file cannot be read, or what the dataset gives cannot be used.
         """
         turn, zoom, mirror = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.random() < self.flip
         right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
         annotation = dataset.annotation(index)
+        check_annotation(annotation, dataset)
         whole = self.input_spec.subject == "image"
         jitter = 0.0 if whole else self.box_jitter
         # Only where it is needed, because it may have to open the file.
@@ -105,11 +107,13 @@ class PersonCrop:
             scale=(1 + self.scale) ** zoom,
             flip=bool(mirror),
             shift=(self.shift * right, self.shift * down),
+            around=dataset.boxes_around,
             edges=(jitter * edges[0], jitter * edges[1], jitter * edges[2], jitter * edges[3]),
         )
         # Source pixels per crop pixel, along the axis of the crop that has fewer.
         span = 1 / np.linalg.norm(matrix[:, :2], axis=1).max()
         pixels = dataset.read(index, shrink=max(1, int(span)))
+        check_pixels(pixels, annotation)
         if pixels.image_frame is None:
             image_size = (pixels.image.shape[0], pixels.image.shape[1])
         else:

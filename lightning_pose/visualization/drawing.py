@@ -18,17 +18,20 @@ def draw_skeleton(
     keypoints: Float[np.ndarray, "K 2"],
     drawn: Bool[np.ndarray, " K"],
     skeleton: Skeleton,
+    certain: Bool[np.ndarray, " K"] | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw a person's limbs and joints in the skeleton's colours.
 
     The width of the lines follows the size of the person; a dark edge sets them off from any
-    background. A limb is drawn if both of its joints are.
+    background. A limb is drawn if both of its joints are. An uncertain joint is a ring, and its
+    limbs are thin.
 
     Args:
         image: The RGB image, which is not modified.
         keypoints: (x, y) in the image's pixels.
         drawn: Which joints to draw; joints that are not finite are never drawn.
         skeleton: The joints, limbs and colours.
+        certain: Which joints are certain; None for all.
 
     Returns:
         A copy of the image with the person drawn on it.
@@ -42,6 +45,7 @@ def draw_skeleton(
     """
     canvas = np.ascontiguousarray(image).copy()
     drawn = drawn & np.isfinite(keypoints).all(axis=1)
+    certain = np.ones_like(drawn) if certain is None else certain
     if not drawn.any():
         return canvas
     extent = float(np.ptp(keypoints[drawn], axis=0).max())
@@ -60,17 +64,29 @@ def draw_skeleton(
         for joint in limb
     }
     for (first, second), _ in limbs:
-        _line(canvas, centres[first], centres[second], _OUTLINE, width + 2)
+        if certain[first] and certain[second]:
+            _line(canvas, centres[first], centres[second], _OUTLINE, width + 2)
     for (first, second), colour in limbs:
-        _line(canvas, centres[first], centres[second], colour, width)
+        thin = not (certain[first] and certain[second])
+        _line(canvas, centres[first], centres[second], colour, 1 if thin else width)
     for joint in np.flatnonzero(drawn).tolist():
-        for colour, radius in (
-            (_OUTLINE, 1.0 * width + 1.0),
-            (joint_colours.get(joint, (255, 255, 255)), 1.0 * width),
-        ):
-            size = round(radius * (1 << _SHIFT))
-            cv2.circle(canvas, centres[joint], size, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+        colour = joint_colours.get(joint, (255, 255, 255))
+        if certain[joint]:
+            _circle(canvas, centres[joint], width + 1, _OUTLINE, cv2.FILLED)
+            _circle(canvas, centres[joint], width, colour, cv2.FILLED)
+        else:
+            _circle(canvas, centres[joint], width + 2, colour, 1)
     return canvas
+
+
+def _circle(
+    canvas: UInt8[np.ndarray, "H W 3"],
+    centre: tuple[int, int],
+    radius: int,
+    colour: tuple[int, int, int],
+    width: int,
+) -> None:
+    cv2.circle(canvas, centre, radius << _SHIFT, colour, width, cv2.LINE_AA, _SHIFT)
 
 
 def _line(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 
 from lightning_pose import inference
 from lightning_pose.cli import main
+from lightning_pose.datasets import images
 from lightning_pose.skeletons import LSP14
-from tests.dot_model import dot_model
+from tests.dot_model import DotModel, dot_model
 
 SIZE = (90, 70)
 POINT = (50.0, 20.0)
@@ -33,7 +35,7 @@ def asked(monkeypatch):
 
     def load(path, allow=(), device="cpu"):
         calls.append((path.name, list(allow), device))
-        return dot_model()
+        return inference.Predictor(dot_model())
 
     monkeypatch.setattr(inference, "load", load)
     return calls
@@ -52,7 +54,7 @@ def predict(folder, output, *words):
 
 
 def entries(output):
-    return json.loads((output / "predictions.json").read_text(encoding="utf-8"))
+    return json.loads((output / "predictions.json").read_text(encoding="utf-8"))["people"]
 
 
 def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, capsys):
@@ -61,8 +63,17 @@ def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, cap
     output = tmp_path / "deep" / "output"
     assert predict(folder, output) == 0
     assert asked == [("a.ckpt", [], "cpu")]
-    assert capsys.readouterr().err == ""
-    found = entries(output)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert f"Predictions for 2 people in 2 images: {output / 'predictions.json'}\n" in printed.out
+    assert f"Overlays to look at: {output / 'overlays'}\n" in printed.out
+    whole = json.loads((output / "predictions.json").read_text(encoding="utf-8"))
+    assert list(whole) == ["model", "heads", "joints", "limbs", "people"]
+    assert whole["model"] == "a.ckpt"
+    assert whole["heads"] == {"keypoints": "main", "mask": "mask"}
+    assert whole["joints"] == list(LSP14.names)
+    assert whole["limbs"] == [list(limb) for limb in LSP14.limbs]
+    found = whole["people"]
     assert [entry["image"] for entry in found] == ["a.png", "b.png"]
     assert [entry["mask"] for entry in found] == ["a_0.png", "b_0.png"]
     assert sorted(p.relative_to(output).as_posix() for p in output.rglob("*.*")) == [
@@ -73,7 +84,8 @@ def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, cap
         "predictions.json",
     ]
     for entry in found:
-        assert set(entry) == {"image", "box", "keypoints", "mask"}
+        assert set(entry) == {"image", "size", "box", "score", "keypoints", "mask"}
+        assert (entry["size"], entry["score"]) == (list(SIZE), 0.75)
         assert entry["box"] == [-0.5, -0.5, 69.5, 89.5]
         assert len(entry["keypoints"]) == LSP14.num_joints
         assert entry["keypoints"][5] == pytest.approx([*POINT, 0.75], abs=0.2)
@@ -209,9 +221,12 @@ def test_files_and_folders_may_be_mixed_and_named_twice(folder, tmp_path, asked,
     for name in ("a.png", "a.jpg"):
         Image.fromarray(drawn()).save(folder / name)
     words = ["predict", "--ckpt_path", "a.ckpt", "--output", str(tmp_path / "output")]
-    paths = [folder / "a.png", folder, tmp_path / "nowhere.png"]
-    assert main([*words, "--images", *map(str, paths)]) == 1
-    assert f"{tmp_path / 'nowhere.png'}" in capsys.readouterr().err
+    paths = [folder / "a.png", folder]
+    # A name with a typing error leaves the output folder free for the corrected command.
+    wrong = tmp_path / "nowhere.png"
+    assert main([*words, "--images", *map(str, paths), str(wrong)]) == 1
+    assert f"found nothing at {wrong}" in capsys.readouterr().err
+    assert main([*words, "--images", *map(str, paths)]) == 0
     assert [entry["mask"] for entry in entries(tmp_path / "output")] == [
         "a.png_0.png",
         "a.jpg_0.png",
@@ -281,6 +296,62 @@ def test_input_that_cannot_be_used_gets_one_sentence_and_makes_nothing(
     assert main([*both, "--output", str(output)]) == 1
     assert "images with different names" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_a_head_can_be_preferred(folder, tmp_path, asked, capsys):
+    Image.fromarray(drawn()).save(folder / "a.png")
+    assert predict(folder, tmp_path / "output", "--head", "first") == 0
+    text = (tmp_path / "output" / "predictions.json").read_text()
+    assert json.loads(text)["heads"] == {"keypoints": "first", "mask": "mask"}
+    assert entries(tmp_path / "output")[0]["keypoints"][0][2] == 0
+    assert predict(folder, tmp_path / "other", "--head", "last") == 1
+    assert "one of the trained heads mask, first, main, found 'last'" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("flip", ["true", "false"])
+def test_the_flip_test_is_a_choice(folder, tmp_path, asked, monkeypatch, flip):
+    Image.fromarray(drawn()).save(folder / "a.png")
+    asked_for = []
+    found = DotModel.predict
+    monkeypatch.setattr(
+        DotModel, "predict", lambda self, image, flip: asked_for.append(flip) or found(self, image)
+    )
+    assert predict(folder, tmp_path / "output", "--flip", flip) == 0
+    assert asked_for == [flip == "true"]
+
+
+def test_what_boxes_are_around_decides_how_large_people_appear(folder, tmp_path, asked):
+    Image.fromarray(np.full((*SIZE, 3), 255, dtype=np.uint8)).save(folder / "a.png")
+    (tmp_path / "boxes.json").write_text('{"a.png": [[20, 20, 50, 65]]}')
+    sizes = []
+    for around in ("joints", "silhouette"):
+        words = ["--boxes", tmp_path / "boxes.json", "--boxes_around", around]
+        assert predict(folder, tmp_path / around, *words) == 0
+        mask = np.asarray(Image.open(tmp_path / around / "masks" / "a_0.png"))
+        sizes.append((mask > 0).any(axis=1).sum())
+    assert sizes == [pytest.approx(45 * 1.25, abs=1), pytest.approx(45 * 1.25 / 1.18, abs=1)]
+
+
+def test_a_terminated_command_keeps_what_it_has(folder, tmp_path, asked, monkeypatch):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(drawn()).save(folder / name)
+    read = images.read_image
+
+    def read_then_stop(path):
+        if path.name == "b.png":
+            signal.raise_signal(signal.SIGTERM)
+        return read(path)
+
+    monkeypatch.setattr(images, "read_image", read_then_stop)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            predict(folder, tmp_path / "output", "--batch_size", 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stop.value.code == 143
+    assert [entry["image"] for entry in entries(tmp_path / "output")] == ["a.png"]
 
 
 def test_a_checkpoint_that_cannot_be_trusted_is_refused(folder, tmp_path, capsys):
