@@ -1,6 +1,6 @@
 """Image and mask files: decoded completely, or refused with the file's name."""
 
-import struct
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ def read_image(
     torchvision has announced the end of its decoders.
 
     Args:
-        path: A JPEG, PNG, WebP or any other file that Pillow can read.
+        path: A JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM or JPEG 2000 file.
         shrink: How much smaller the image may be. A JPEG is decoded at 1/2, 1/4 or 1/8 of its size,
             the smallest that `shrink` allows, which skips most of the work; other files are decoded
             at full size.
@@ -79,7 +79,7 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: The file is missing or not an image.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=_formats()) as file:
             if file.format == "TIFF":
                 file.load()  # Pillow turns it itself, then drops the orientation.
             if _turn(file).swaps:
@@ -146,8 +146,8 @@ _TURNS = {
 def _turn(file: Image.Image) -> _Turn:
     try:
         return _TURNS.get(int(file.getexif().get(ExifTags.Base.Orientation, 1)), _UPRIGHT)
-    # Pillow's parser raises these if the EXIF is damaged; the image itself may be intact.
-    except (OSError, SyntaxError, TypeError, ValueError, struct.error):
+    # The image itself may be intact.
+    except _DAMAGE:
         return _UPRIGHT
 
 
@@ -155,7 +155,7 @@ def _decode(
     path: Path, mode: str, shrink: int = 1
 ) -> tuple[UInt8[np.ndarray, "h w *C"], Float32[np.ndarray, "2 3"] | None]:
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=_formats()) as file:
             full = file.size
             factor = next(f for f in (8, 4, 2, 1) if f <= max(1, min(shrink, *full)))
             if factor > 1:
@@ -202,8 +202,20 @@ def _frame(
     return crop_matrix(image_box((height, width)) + padding, (rows, columns), enlarge=1.0)
 
 
-# Pillow raises any of these for a damaged file, depending on where its parser fails.
-_DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# A decoder may raise anything for a damaged file: Pillow's documentation does not limit it.
+_DAMAGE = Exception
+
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
+
+
+@cache
+def _formats() -> list[str]:
+    """The formats that are read, whatever a file's name says.
+
+    Pillow knows others; one of them, EPS, starts another program to draw the image.
+    """
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _refusal(path: Path | str, error: Exception) -> DataError:

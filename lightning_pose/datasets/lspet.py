@@ -1,16 +1,14 @@
 """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011), optionally with masks."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from jaxtyping import Float32, UInt8
-from scipy.io.matlab import MatReadError
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.geometry import image_box
 from lightning_pose.sample import Annotation, Annotations, Pixels
@@ -162,23 +160,7 @@ def _read_joints(
             f"Expected {layout} at {root}, found no joints.mat in it; put the file of Leeds Sports "
             "Pose Extended there, or correct the root."
         )
-    try:
-        content = scipy.io.loadmat(path, variable_names=["joints"])
-    # SciPy raises any of these for a damaged file, depending on where its parser fails.
-    except (
-        MatReadError,
-        ValueError,
-        TypeError,
-        OSError,
-        NotImplementedError,  # MATLAB 7.3 files, which are HDF5.
-        KeyError,
-        zlib.error,
-    ) as error:
-        raise DataError(
-            f"Expected a MATLAB file in {path}, found that it cannot be read ({error}); "
-            "download it again."
-        ) from error
-    joints = content.get("joints")
+    joints = read_mat(path, ["joints"]).get("joints")
     shape = None if joints is None else joints.shape
     if joints is None or joints.ndim != 3 or joints.shape[:2] != (14, 3):
         raise DataError(

@@ -1,3 +1,4 @@
+import contextlib
 import struct
 from pathlib import Path
 
@@ -133,6 +134,41 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
     text.write_text("This is no image.")
     with pytest.raises(DataError, match=r"text\.jpg.*cannot be read"):
         read_image(text)
+
+
+def test_an_image_starts_no_other_program(tmp_path: Path) -> None:
+    # Pillow has Ghostscript draw EPS, whatever the file is called.
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 12\n%%EndComments\nshowpage\n%%EOF\n"
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(eps)
+    with Image.open(path) as opened:
+        assert opened.format == "EPS"
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match=r"whole image in .*cat\.jpg"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "ppm", "jp2", "avif"]
+)
+def test_a_damaged_image_is_read_or_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    image = Image.fromarray(np.tile(COLOURS, (3, 3, 1)))
+    try:
+        image.save(path)
+    except (KeyError, ValueError):
+        pytest.skip(f"This build of Pillow cannot write {suffix}")
+    assert read_image(path)[0].shape == (36, 27, 3)
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for _ in range(rng.choice([1, 2, 8])):
+            damaged[rng.integers(len(content))] = rng.choice([0, 255, rng.integers(256)])
+        end = len(damaged) if rng.random() < 0.8 else int(rng.integers(len(damaged)))
+        path.write_bytes(damaged[:end])
+        for read in (read_image, image_size):
+            with contextlib.suppress(DataError):
+                read(path)
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
