@@ -1,6 +1,6 @@
 """PoseModule, the only LightningModule: a backbone, heads, a weighting, and their metrics."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from lightning_pose.batch import Batch
 from lightning_pose.errors import DataError
 from lightning_pose.evaluation import Evaluation
 from lightning_pose.heads.base import Head
-from lightning_pose.heads.names import check_names, choose_main_head
+from lightning_pose.heads.names import check_heads, choose_main_head
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.scores import Judgement, default_metrics
@@ -37,7 +37,7 @@ class PoseModule(pl.LightningModule):
 
     Args:
         backbone: Turns images into feature maps.
-        heads: The heads by name; losses, metrics and weights use these names.
+        heads: The heads by name, which losses, metrics and weights use; None leaves one out.
         skeleton: The joints; the command line takes this and the next two from the data module.
         input_spec: How an image becomes the network's input.
         labels: Image-level labels by name, with the names of their classes.
@@ -79,7 +79,7 @@ class PoseModule(pl.LightningModule):
     def __init__(
         self,
         backbone: Backbone,
-        heads: dict[str, Head],
+        heads: Mapping[str, Head | None],
         skeleton: Skeleton,
         input_spec: InputSpec,
         labels: dict[str, list[str]] | None = None,
@@ -94,7 +94,7 @@ class PoseModule(pl.LightningModule):
         std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        check_names(heads)
+        heads = check_heads(heads)
         self.skeleton = skeleton
         self.input_spec = input_spec
         self.labels = {name: list(classes) for name, classes in (labels or {}).items()}

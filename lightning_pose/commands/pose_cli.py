@@ -121,10 +121,10 @@ class PoseCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer, with the precision that suits the device unless one was chosen."""
         chosen = self.config_init[self.subcommand].trainer
-        plugins = as_list(chosen.plugins)
+        plugins = kwargs.pop("plugins", None) or as_list(chosen.plugins)
         if chosen.precision is None and not any(isinstance(p, Precision) for p in plugins):
-            kwargs["plugins"] = [*plugins, AutoPrecision()]
-        return super().instantiate_trainer(**kwargs)
+            plugins = [*plugins, AutoPrecision()]
+        return super().instantiate_trainer(plugins=plugins, **kwargs)
 
     def _parse_ckpt_path(self) -> None:
         """Skip the checkpoint: Lightning looks for hyperparameters in it, and ours have none."""

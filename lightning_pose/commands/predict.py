@@ -3,7 +3,9 @@
 import argparse
 import json
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,8 +62,6 @@ def main(command: str, argv: Sequence[str]) -> int:
         InputError: The checkpoint, the boxes, the device or a folder cannot be used.
     """
     options = _parser(command).parse_args(argv)
-    # The default ends the process at once; this way what was predicted so far is written.
-    signal.signal(signal.SIGTERM, _terminate)
     # First check everything that does not need torch.
     if options.batch_size < 1:
         raise ConfigError(
@@ -74,11 +74,25 @@ def main(command: str, argv: Sequence[str]) -> int:
             f"Expected a new or empty folder for the output, found {options.output} in use; "
             "choose another --output or empty it."
         )
-    return _predict(options, images, boxes)
+    with _raising_at_sigterm():
+        return _predict(options, images, boxes)
 
 
-def _terminate(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
+@contextmanager
+def _raising_at_sigterm() -> Iterator[None]:
+    """Exit by an exception at SIGTERM, so that what was predicted so far is written."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Only the main thread may handle signals.
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

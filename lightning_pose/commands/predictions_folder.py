@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import ConfigError, printable
 from lightning_pose.person import PersonPrediction
 
 __all__ = ["PredictionsFolder"]
@@ -127,7 +127,7 @@ class PredictionsFolder:
         Args:
             sentence: The sentence.
         """
-        text = f"lightning predict: {sentence}"
+        text = f"lightning predict: {printable(sentence)}"
         self.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _save(self, name: str, values: np.ndarray) -> bool:

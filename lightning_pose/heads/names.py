@@ -7,19 +7,26 @@ from torch import nn
 from lightning_pose.errors import ConfigError
 from lightning_pose.heads.base import Head
 
-__all__ = ["check_names", "choose_main_head"]
+__all__ = ["check_heads", "choose_main_head"]
 
 
-def check_names(heads: Mapping[str, Head]) -> None:
-    """Refuse names that cannot be keys of losses, metrics and modules.
+def check_heads(heads: Mapping[str, Head | None]) -> dict[str, Head]:
+    """Leave out the heads that are None, and refuse names that cannot be keys.
+
+    Args:
+        heads: The heads by name.
+
+    Returns:
+        The heads that are there.
 
     Raises:
         ConfigError: There is no head, or a name is not an identifier, is an attribute of PyTorch's
             modules, or is a prefix of other keys in metrics and files ("loss", "label").
     """
-    if not heads:
+    found = {name: head for name, head in heads.items() if head is not None}
+    if not found:
         raise ConfigError("Expected at least one head, found none; add one under model.heads.")
-    for name in heads:
+    for name in found:
         # PyTorch keeps modules as attributes: "type" and "keys" are already taken.
         taken = hasattr(nn.ModuleDict, name) or name in ("training", "label", "loss")
         if not name.isidentifier() or taken:
@@ -27,6 +34,7 @@ def check_names(heads: Mapping[str, Head]) -> None:
                 "Expected head names of letters, digits and underscores that PyTorch modules do "
                 f"not use, found {name!r}; rename it under model.heads."
             )
+    return found
 
 
 def choose_main_head(heads: Mapping[str, Head], name: str | None) -> str:

@@ -117,6 +117,28 @@ def test_the_command_and_python_write_the_same_spec(here: Path) -> None:
     assert checkpoint.spec_of(content) == model.spec()
 
 
+def test_a_head_set_to_null_is_removed_with_its_weight(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "tiny.yaml", "--model.heads.coordinates", "null", "--run", "two"]
+    assert main(["fit", *words, "--trainer.max_steps", "2"]) == 0
+    run = here.parent / "two"
+    names = ["mask", "joints", "heatmap"]
+    assert list(PoseModule.load_from_checkpoint(run / "last.ckpt").heads) == names
+    kept = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    assert list(kept["heads"]) == names
+    assert kept["weighting"]["init_args"]["weights"] == {}
+    sentence = refused(capsys, "fit", *words[:-2], "--model.heads.heatmap", "null")
+    assert "main_head to be one of ['joints', 'mask'], found 'heatmap'" in sentence
+
+
+def test_the_experiment_is_named_after_all_configs(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "wide.yaml").write_text("model: {backbone: {init_args: {width: 5}}}\n")
+    words = ["--config", "tiny.yaml", "--config", str(tmp_path / "wide.yaml"), "--run", "a"]
+    assert main(["fit", *words, "--trainer.max_steps", "1"]) == 0
+    assert (here.parent.parent / "tiny-wide" / "a" / "last.ckpt").is_file()
+
+
 def test_fit_resumes_into_a_new_folder(here: Path) -> None:
     words = ["--config", "tiny.yaml", "--run", "longer", "--trainer.max_epochs", "3"]
     assert main(["fit", *words, "--ckpt_path", str(here / "last.ckpt")]) == 0
@@ -234,7 +256,7 @@ model:
     words = ["--config", "tiny.yaml", "--config", str(tmp_path / "resnet.yaml"), "--run", "resnet"]
     size = ["--data.input_spec.size", "[64,64]"]
     assert main(["fit", *words, "--trainer.max_epochs", "1", *size]) == 0
-    run = here.parent / "resnet"
+    run = here.parent.parent / "tiny-resnet" / "resnet"
     weights.unlink()
     assert main(["validate", "--ckpt_path", str(run / "best.ckpt")]) == 0
     resumed = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "last.ckpt")]

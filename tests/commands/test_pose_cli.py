@@ -37,7 +37,7 @@ def test_a_later_config_and_the_command_line_come_on_top(here: Path, tmp_path: P
     override = ["--model.weighting.weights.mask", "0.25", "--data.batch_size=2"]
     words = [*override, "-c", "tiny.yaml", f"--config={overlay}", "--run", "overlaid"]
     assert main(["fit", *words]) == 0
-    run = here.parent / "overlaid"
+    run = here.parent.parent / "tiny-short" / "overlaid"
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["trainer"]["max_epochs"] == 1
     assert config["data"]["init_args"]["batch_size"] == 2

@@ -345,12 +345,10 @@ def test_a_terminated_command_keeps_what_it_has(folder, tmp_path, asked, monkeyp
 
     monkeypatch.setattr(images, "read_image", read_then_stop)
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as stop:
-            predict(folder, tmp_path / "output", "--batch_size", 1)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(SystemExit) as stop:
+        predict(folder, tmp_path / "output", "--batch_size", 1)
     assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
     assert [entry["image"] for entry in entries(tmp_path / "output")] == ["a.png"]
 
 

@@ -1,0 +1,46 @@
+"""The checkpoint from which a run resumes."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+__all__ = ["LastCheckpoint"]
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes last.ckpt after every validation, at the end of training, and when told to terminate.
+
+    Args:
+        folder: The folder for last.ckpt.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
+        self._saved_at: int | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save after a validation of `fit`, except for the sanity check before it."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the steps since the last validation."""
+        if self._saved_at != trainer.global_step:
+            self._save(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Save if the process was sent SIGTERM, which ends training between two batches.
+
+        After any other exception, the weights may be those of half a step, or NaN.
+        """
+        if isinstance(exception, SIGTERMException) and not trainer.validating:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if not getattr(trainer, "fast_dev_run", False):  # An attribute without annotation.
+            self._saved_at = trainer.global_step
+            trainer.save_checkpoint(self.path)

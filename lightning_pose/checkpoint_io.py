@@ -1,0 +1,53 @@
+"""Writing a checkpoint so that the one before it is never lost."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from typing_extensions import override
+
+__all__ = ["AtomicCheckpointIO"]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes each checkpoint beside its final place, and renames it once it is safely on disk.
+
+    Lightning's own writes to the folder for temporary files; if that is another file system, it
+    then copies over the checkpoint before, so that a process that is killed at that moment, or a
+    full disk, leaves neither.
+    """
+
+    @override
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In memory first, because torch's writer does not say in which way a disk failed it.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        aside = path.with_name(f"{path.name}.part")
+        try:
+            with aside.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder survive a power failure, where folders can be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

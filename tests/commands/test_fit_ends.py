@@ -1,0 +1,54 @@
+"""How `lightning fit` ends: what it has saved then, and what its exit status says."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_pose.batch import Batch
+from lightning_pose.cli import main
+from lightning_pose.module import PoseModule
+
+
+def test_the_end_of_fit_saves_what_no_validation_saved(here: Path) -> None:
+    words = ["--config", "tiny.yaml", "--trainer.max_epochs", "3"]
+    assert (
+        main(["fit", *words, "--trainer.check_val_every_n_epoch", "2", "--run", "every_second"])
+        == 0
+    )
+    last = torch.load(here.parent / "every_second" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 6
+    assert (
+        torch.load(here.parent / "every_second" / "best.ckpt", weights_only=True)["global_step"]
+        == 4
+    )
+    assert main(["fit", *words, "--trainer.check_val_every_n_epoch", "5", "--run", "none"]) == 0
+    assert (here.parent / "none" / "last.ckpt").is_file()
+
+
+def test_a_terminated_run_saves_its_steps_and_says_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = PoseModule.training_step
+
+    def stop_in_the_third(self: PoseModule, batch: Batch, batch_idx: int) -> torch.Tensor:
+        if self.global_step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    # Dropout draws other numbers after a restart.
+    words = ["--config", "tiny.yaml", "--trainer.max_epochs", "4"]
+    words += ["--model.backbone.init_args.dropout", "0.0"]
+    with monkeypatch.context() as patch:
+        patch.setattr(PoseModule, "training_step", stop_in_the_third)
+        assert main(["fit", *words, "--run", "stopped"]) == 143
+    last = here.parent / "stopped" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 3
+    assert main(["fit", *words, "--run", "continued", "--ckpt_path", str(last)]) == 0
+    assert main(["fit", *words, "--run", "uninterrupted"]) == 0
+    ours, theirs = (
+        torch.load(here.parent / name / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("continued", "uninterrupted")
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
