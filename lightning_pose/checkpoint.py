@@ -7,6 +7,7 @@ path in the spec is checked against a list of trusted packages before anything i
 """
 
 import pickle
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
             f"Expected a checkpoint file, found nothing at {path}; check the path."
         )
     try:
+        _check_archive(path)
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -64,7 +66,7 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
             f"Expected to read the checkpoint {path}, found that it cannot be opened "
             f"({error.strerror or error}); check its permissions."
         ) from error
-    except MemoryError:
+    except (CheckpointError, MemoryError):
         raise
     # Python's documentation does not limit what unpickling damaged bytes may raise.
     except Exception as error:
@@ -73,6 +75,34 @@ def read(path: str | Path, allow: Sequence[str] = ()) -> dict[str, Any]:
         ) from error
     check_content(checkpoint, str(path), allow)
     return checkpoint
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose checksums do not fit, or that is larger than its file.
+
+    torch stores weights uncompressed and does not compare checksums. Checkpoints of torch before
+    1.6 are no archives.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        packed = [one.filename for one in archive.infolist() if one.compress_type]
+        if packed:
+            raise CheckpointError(
+                f"Expected a checkpoint whose parts are stored as they are, found {packed[0]} "
+                f"compressed in {path}; save it again with torch.save."
+            )
+        if sum(one.file_size for one in archive.infolist()) > path.stat().st_size:
+            raise CheckpointError(
+                f"Expected a checkpoint no larger than its file, found parts of {path} that "
+                "overlap; copy it again from its source."
+            )
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise CheckpointError(
+            f"Expected a whole checkpoint at {path}, found a wrong checksum for {damaged}; copy it "
+            "again."
+        )
 
 
 def check_content(checkpoint: Any, where: str, allow: Iterable[str] = ()) -> None:

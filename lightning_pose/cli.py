@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from lightning_pose import __version__
+from lightning_pose.errors import printable
 
 __all__ = ["COMMANDS", "Command", "main"]
 
@@ -101,6 +102,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = explain(error, command)
         if sentence is None:
             raise
-        print(f"lightning {command}: {sentence}", file=sys.stderr)
+        print(f"lightning {command}: {printable(sentence)}", file=sys.stderr)
         return 1
     return status

@@ -1,6 +1,13 @@
 """Errors for user input that cannot be used."""
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "InputError"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "InputError",
+    "printable",
+]
 
 
 class InputError(ValueError):
@@ -33,3 +40,22 @@ class CheckpointError(InputError):
 
 class DivergedError(InputError):
     """A loss or a prediction is NaN or infinite."""
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would not show as text.
+
+    File names, names of heads and class paths may come from strangers: a newline would forge a line
+    of output, and an escape sequence could rewrite the screen.
+
+    Args:
+        text: What is to be printed on one line.
+
+    Returns:
+        The text, with other characters as Python's escapes.
+
+    Example:
+        >>> print(printable("cat\n\x1b[2J.jpg"))
+        cat\n\x1b[2J.jpg
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -25,6 +25,9 @@ Encoders and decoders of timm and smp are named inside `SMPBackbone`. Their own 
 listed here, because their constructors may download whatever their arguments name.
 """
 
+# Far beyond any model; a list that contains itself, or lists that share lists, have no end.
+_LARGEST_DEPTH, _MOST_VALUES = 50, 100_000
+
 
 def describe(part: nn.Module) -> dict[str, Any]:
     """Describe a backbone, head, weighting or metric by its class path and constructor arguments.
@@ -128,14 +131,7 @@ def check_class_paths(spec: Any, allow: Iterable[str] = ()) -> None:
         lightning_pose.errors.CheckpointError: Expected a class from one of lightning_pose, ...
     """
     trusted = (*TRUSTED, *allow)
-    try:
-        found = list(_class_paths(spec))
-    except RecursionError as error:
-        raise CheckpointError(
-            "Expected the spec of a model in the checkpoint, found one nested too deeply; the "
-            "checkpoint is damaged or malicious, use another."
-        ) from error
-    for class_path in found:
+    for class_path in _class_paths(spec):
         if not class_path.startswith(tuple(f"{package}." for package in trusted)):
             raise CheckpointError(
                 f"Expected a class from one of {', '.join(trusted)}, found {class_path!r}; only if "
@@ -145,14 +141,23 @@ def check_class_paths(spec: Any, allow: Iterable[str] = ()) -> None:
 
 
 def _class_paths(spec: Any) -> Iterator[str]:
-    if isinstance(spec, dict):
-        if "class_path" in spec:
-            yield str(spec["class_path"])
-        for value in spec.values():
-            yield from _class_paths(value)
-    elif isinstance(spec, list | tuple):
-        for value in spec:
-            yield from _class_paths(value)
+    """Every class path in a spec, which may be built to be endless or to take forever."""
+    left: list[tuple[Any, int]] = [(spec, 0)]
+    seen = 0
+    while left:
+        value, depth = left.pop()
+        seen += 1
+        if depth > _LARGEST_DEPTH or seen > _MOST_VALUES:
+            raise CheckpointError(
+                "Expected the spec of a model in the checkpoint, found one nested too deeply or "
+                "too large; the checkpoint is damaged or malicious, use another."
+            )
+        if isinstance(value, dict):
+            if "class_path" in value:
+                yield str(value["class_path"])
+            left += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list | tuple):
+            left += [(item, depth + 1) for item in value]
 
 
 def rebuild(spec: dict[str, Any], kind: type[nn.Module]) -> Any:

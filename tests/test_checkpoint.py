@@ -1,6 +1,7 @@
 import logging
 import math
 import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -390,6 +391,38 @@ def test_a_spec_that_contains_itself_is_refused(tmp_path: Path) -> None:
     spec["model"] = {"deep": spec}
     with pytest.raises(CheckpointError, match="nested too deeply"):
         parts.check_class_paths(spec)
+
+
+def test_lists_that_share_lists_are_refused_at_once() -> None:
+    shared: list[object] = []
+    for _ in range(40):
+        shared = [shared, shared]
+    with pytest.raises(CheckpointError, match="too deeply or too large"):
+        parts.check_class_paths({"model": shared})
+
+
+def test_one_wrong_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.ckpt", small_model())
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda one: one.file_size)
+    content[largest.header_offset + 200] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # It has no complaint.
+    with pytest.raises(CheckpointError, match=r"wrong checksum for .*data"):
+        checkpoint.read(path)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.ckpt", small_model())
+    with (
+        zipfile.ZipFile(path) as stored,
+        zipfile.ZipFile(tmp_path / "packed.ckpt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for one in stored.infolist():
+            packed.writestr(one.filename, stored.read(one))
+    with pytest.raises(CheckpointError, match=r"stored as they are, found .* compressed"):
+        checkpoint.read(tmp_path / "packed.ckpt")
 
 
 def test_a_config_from_a_checkpoint_names_no_weights_to_fetch() -> None:

@@ -50,6 +50,16 @@ def test_a_command_gets_its_name_and_its_words(monkeypatch: pytest.MonkeyPatch) 
     assert given == [("predict", ["--images", "a.jpg"])]
 
 
+def test_what_a_stranger_named_cannot_write_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[2J\nlightning predict: all is well\u202e.jpg"
+    words = ["predict", "--ckpt_path", "c", "--images", name, "--output", str(tmp_path / "o")]
+    assert main(words) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"at a\x1b[2J lightning predict: all is well\u202e.jpg;" in line
+
+
 def test_files_that_cannot_be_used_get_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
