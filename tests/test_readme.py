@@ -60,7 +60,7 @@ def status(words: list[str]) -> int:
 def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
     """`fit` with a config is parsed in full; other commands must know their options."""
     command, *options = words
-    if command.startswith("-") or "--help" in options:
+    if command.startswith("-") or any(o == "--help" or o.endswith(".help") for o in options):
         assert status(words) == 0
     elif command == "fit" and "--ckpt_path" not in options:
         assert status([*words, "--print_config"]) == 0, capsys.readouterr().err

@@ -73,9 +73,11 @@ class ContactSheet(Callback):
         assert isinstance(skeleton, Skeleton), "a PoseModule has a skeleton"
         sheet = contact_sheet(self._rows, skeleton)
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"epoch_{trainer.current_epoch:03d}_step_{trainer.global_step:06d}.png"
+        # The number of the last step, as in metrics.csv.
+        step = max(0, trainer.global_step - 1)
+        name = f"epoch_{trainer.current_epoch:03d}_step_{step:06d}.png"
         Image.fromarray(sheet).save(self.folder / name)
-        log_image(trainer.loggers, "val/predictions", sheet, trainer.global_step)
+        log_image(trainer.loggers, "val/predictions", sheet, step)
 
 
 def _tiles(found: Judgement, batch: Batch, person: int) -> list[Tile]:

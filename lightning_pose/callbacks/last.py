@@ -20,6 +20,10 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / "last.ckpt"
         self._saved_at: int | None = None
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the step at which a resumed run starts, which is saved already."""
+        self._saved_at = trainer.global_step
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after a validation of `fit`, except for the sanity check before it."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
@@ -43,4 +47,4 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         if not getattr(trainer, "fast_dev_run", False):  # An attribute without annotation.
             self._saved_at = trainer.global_step
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)

@@ -23,6 +23,9 @@ class RunSummary(Callback):
     def __init__(self, run: Path) -> None:
         self.run = run
         self.results: dict[str, float] = {}
+        self._title = ""
+        self._units: dict[str, str] = {}
+        self._caveat = ""
 
     def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the metrics of a new best validation."""
@@ -31,6 +34,11 @@ class RunSummary(Callback):
             for key, value in trainer.callback_metrics.items()
             if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
         }
+        main = float(trainer.callback_metrics["val/main"])
+        self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}"
+        self._caveat = getattr(getattr(trainer, "datamodule", None), "caveat", "")
+        metrics = getattr(pl_module, "metrics", {})
+        self._units = {name: metric.unit for name, metric in metrics.items()}
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -47,6 +55,7 @@ class RunSummary(Callback):
         else:
             # A resumed run that found nothing better has no metrics of best.ckpt.
             if self.results:
+                console.print(self._title, highlight=False)
                 console.print(self._table())
             checkpoint = shlex.quote(str(self.run / "best.ckpt"))
             lines = [
@@ -54,13 +63,14 @@ class RunSummary(Callback):
                 f"Next: lightning predict --ckpt_path {checkpoint} --images IMAGES "
                 "--output predictions",
             ]
+            lines += [f"Note: {self._caveat}"] if self._caveat else []
         for line in lines:
             # Without wrapping and markup, so that the command can be copied in one piece.
             console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def _table(self) -> Table:
-        table = Table("head", "metric", "best", title="Validation metrics of best.ckpt")
+        table = Table("head", "metric", "value")
         for key, value in sorted(self.results.items()):
             head, metric = key.split("/")
-            table.add_row(head, metric, f"{value:.4f}")
+            table.add_row(head, metric, f"{value:.4f} {self._units.get(metric, '')}".rstrip())
         return table

@@ -75,6 +75,11 @@ def read_config(path: Path) -> dict[str, Any]:
             f"Expected keys and values in the config {path}, found a {type(content).__name__}; "
             "correct the file."
         )
+    for key in ("data", "model", "trainer"):
+        if key in content and content[key] is None:
+            raise ConfigError(
+                f"Expected settings below {key} in the config {path}, found none; remove the key."
+            )
     return content
 
 

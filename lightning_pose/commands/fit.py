@@ -43,6 +43,7 @@ class FitCLI(PoseCLI):
     """
 
     run: Run | None = None
+    resumed_at = 0
     saved: Namespace
 
     def __init__(self, args: Sequence[str], experiment: str) -> None:
@@ -59,7 +60,7 @@ class FitCLI(PoseCLI):
     def _discard(self) -> None:
         """Remove the folder of a run that failed before its first step."""
         trainer: Trainer | None = getattr(self, "trainer", None)
-        if self.run is None or (trainer is not None and trainer.global_step > 0):
+        if self.run is None or (trainer is not None and trainer.global_step > self.resumed_at):
             return
         for logger in trainer.loggers if trainer is not None else ():
             logger.finalize("failed")  # TensorBoard's thread still has the folder in use.
@@ -97,6 +98,12 @@ class FitCLI(PoseCLI):
         if settings.ckpt_path is None:
             return
         content = checkpoint.read(settings.ckpt_path, allow=_packages(settings))
+        if not {"optimizer_states", "loops", "global_step"} <= set(content):
+            raise ConfigError(
+                f"Expected the checkpoint of a run to resume, found weights alone in "
+                f"{settings.ckpt_path}; start a new run from them with --init_from."
+            )
+        self.resumed_at = content["global_step"]
         spec = checkpoint.spec_of(content)
         backbone = settings.model.backbone
         for name in resolve_name(backbone.class_path).weight_sources:
@@ -147,7 +154,7 @@ class FitCLI(PoseCLI):
         own: list[Logger] = [
             # First, because it warns if its folder contains a file when it starts.
             CSVLogger(folder, name="", version=""),
-            TensorBoardLogger(folder, name="", version=""),
+            TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
         ]
         return own + [logger for logger in as_list(chosen) if isinstance(logger, Logger)]
 
@@ -183,6 +190,12 @@ class FitCLI(PoseCLI):
 
     def after_fit(self) -> None:
         """Print the best metrics, the run's folder, and the next command."""
+        if self.settings.ckpt_path is not None and self.trainer.global_step == self.resumed_at:
+            raise ConfigError(
+                f"Expected training left after step {self.resumed_at} of "
+                f"{self.settings.ckpt_path}, found that its run has ended; raise "
+                "--trainer.max_epochs."
+            )
         if self.trainer.is_global_zero:
             self.summary.print()
 

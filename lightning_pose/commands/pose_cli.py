@@ -66,7 +66,7 @@ class PoseCLI(LightningCLI):
             instantiate_subclass_spec_in_any=False,
         )
         # Raising instead of exiting lets the command report every error in the same way.
-        raising = {"exit_on_error": False}
+        raising = {"exit_on_error": False, "allow_abbrev": False}
         with warnings.catch_warnings():
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
@@ -98,11 +98,16 @@ class PoseCLI(LightningCLI):
         """Parse the given arguments, whatever this process was started with."""
         assert isinstance(args, list), "PoseCLI passes words"
         self.config = parser.parse_args(args)
-        seed = self.config[self.config.subcommand].seed_everything
+        settings = self.config[self.config.subcommand]
+        seed = settings.seed_everything
         if not 0 <= seed < 2**32:
             raise ConfigError(
                 f"Expected seed_everything from 0 to {2**32 - 1}, found {seed}; correct it."
             )
+        for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
+            # Lightning divides by these.
+            if settings.trainer[name] == 0:
+                raise ConfigError(f"Expected trainer.{name} above 0, found 0; the default is 1.")
 
     @property
     def settings(self) -> Namespace:

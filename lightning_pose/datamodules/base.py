@@ -1,7 +1,8 @@
 """What every data module shares: settings, splits, and loaders that survive a restart."""
 
+import os
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import albumentations as A
 import numpy as np
@@ -59,10 +60,14 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     Attributes:
         labels: Image-level labels by name, with the names of their classes; a label without classes
             is a number. A data module whose dataset has labels sets it in its constructor.
+        caveat: What users of a model that is trained on these data should know, printed at the end
+            of training; usually nothing.
 
     Raises:
         ConfigError: A setting is out of range.
     """
+
+    caveat: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -79,10 +84,11 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if num_workers < 0:
+        most = max(64, os.cpu_count() or 1)
+        if not 0 <= num_workers <= most:
             raise ConfigError(
-                f"Expected data.num_workers of 0 or more, found {num_workers}; 0 loads in the "
-                "training process."
+                f"Expected data.num_workers from 0 to {most}, found {num_workers}; 0 loads in the "
+                "training process, and 2 per GPU is a good start."
             )
         self.skeleton, self.input_spec = skeleton, input_spec
         self.labels: dict[str, list[str]] = {}

@@ -23,6 +23,11 @@ class SyntheticDataModule(PoseDataModule):
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
+    caveat = (
+        "the model has seen only synthetic people, and does not work on photographs; train on some "
+        "with `--config data/lspet.yaml` or your own data module."
+    )
+
     def __init__(
         self,
         train_size: int = 8000,

@@ -24,9 +24,11 @@ class PoseMetric(Metric):
 
     Attributes:
         needs: The field of a `Prediction` that it scores; heads that fill it get this metric.
+        unit: The unit of its values, "" for fractions.
     """
 
     needs: ClassVar[str]
+    unit: ClassVar[str] = ""
     is_differentiable = False
     full_state_update = False
 

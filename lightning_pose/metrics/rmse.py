@@ -106,6 +106,7 @@ class RMSE(KeypointMetric):
     """
 
     higher_is_better = False
+    unit = "px"
     plot_lower_bound = 0.0
     root = True
     total_dtype = SUM_DTYPE

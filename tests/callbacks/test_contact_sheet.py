@@ -98,7 +98,7 @@ def test_every_validation_has_a_sheet_and_the_sanity_check_none(tmp_path) -> Non
     people = make_people(2)
     trainer.fit(StubModel([0.1, 0.2]), loader(people, people), loader(people))
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
-    assert names == ["epoch_000_step_000002.png", "epoch_001_step_000004.png"]
+    assert names == ["epoch_000_step_000001.png", "epoch_001_step_000003.png"]
 
 
 def test_half_precision_is_drawn(tmp_path) -> None:

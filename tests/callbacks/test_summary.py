@@ -24,6 +24,7 @@ def test_it_prints_figures_folder_and_next_command(tmp_path, capsys) -> None:
         assert best in printed
         assert later not in printed
     assert "loss" not in printed
+    assert "best.ckpt: epoch 0, val/main 0.3000" in printed
     assert f"Run folder: {run}\n" in printed
     (command,) = (line for line in printed.splitlines() if line.startswith("Next: "))
     words = shlex.split(command.removeprefix("Next: "))
@@ -42,7 +43,7 @@ def test_a_run_that_found_nothing_better_has_no_empty_table(tmp_path, capsys) ->
     (tmp_path / "best.ckpt").touch()
     RunSummary(tmp_path).print()
     printed = capsys.readouterr().out
-    assert "Validation figures" not in printed
+    assert "val/main" not in printed
     assert f"Run folder: {tmp_path}\n" in printed
 
 

@@ -19,6 +19,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_key_without_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("trainer:\n#  max_epochs: 3\n")
+    with pytest.raises(ConfigError, match="settings below trainer"):
+        read_config(path)
+
+
 def test_configs_are_found_here_then_in_configs_then_shipped(folder: Path) -> None:
     assert find_config("combined.yaml") == SHIPPED_CONFIGS / "combined.yaml"
     (folder / "configs").mkdir()

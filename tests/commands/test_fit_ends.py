@@ -9,6 +9,7 @@ import torch
 from lightning_pose.batch import Batch
 from lightning_pose.cli import main
 from lightning_pose.module import PoseModule
+from tests.commands.project import refused
 
 
 def test_the_end_of_fit_saves_what_no_validation_saved(here: Path) -> None:
@@ -25,6 +26,25 @@ def test_the_end_of_fit_saves_what_no_validation_saved(here: Path) -> None:
     )
     assert main(["fit", *words, "--trainer.check_val_every_n_epoch", "5", "--run", "none"]) == 0
     assert (here.parent / "none" / "last.ckpt").is_file()
+
+
+def test_a_run_that_has_ended_is_not_resumed_for_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", "tiny.yaml", "--ckpt_path", str(here / "last.ckpt"), "--run", "again"]
+    assert "training left after step 4" in refused(capsys, "fit", *words)
+    assert not (here.parent / "again").exists()
+
+
+def test_weights_alone_are_not_resumed(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(here / "last.ckpt", weights_only=True)
+    kept = {key: content[key] for key in ("state_dict", "lightning_pose")}
+    torch.save(kept, tmp_path / "weights.ckpt")
+    words = ["--config", "tiny.yaml", "--ckpt_path", str(tmp_path / "weights.ckpt")]
+    assert "found weights alone" in refused(capsys, "fit", *words)
+    assert main(["fit", "--config", "tiny.yaml", "--init_from", words[-1], "--run", "from"]) == 0
 
 
 def test_a_terminated_run_saves_its_steps_and_says_so(

@@ -109,3 +109,18 @@ def test_a_truncated_image_is_named(
         sentence = refused(capsys, "fit", *words, "--data.num_workers", workers)
         assert sentence.startswith("lightning fit: Expected ")
         assert "im00003.jpg" in sentence
+
+
+def test_an_abbreviated_option_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--config", "tiny.yaml", "--trainer.max_epoch", "3"]
+    assert "--trainer.max_epoch" in refused(capsys, "fit", *words)
+
+
+@pytest.mark.parametrize(
+    "name", ["accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"]
+)
+def test_what_lightning_divides_by_is_not_0(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    words = ["--config", "tiny.yaml", f"--trainer.{name}", "0"]
+    assert f"trainer.{name} above 0, found 0" in refused(capsys, "fit", *words)

@@ -296,6 +296,7 @@ def test_fewer_people_than_processes_are_refused_where_all_must_have_one(
         data.test_dataloader()
 
 
-def test_a_negative_number_of_workers_is_refused(root: Path) -> None:
-    with pytest.raises(ConfigError, match="num_workers of 0 or more, found -1"):
-        module(root, num_workers=-1)
+def test_a_number_of_workers_that_no_machine_runs_is_refused(root: Path) -> None:
+    for number in (-1, 5000):
+        with pytest.raises(ConfigError, match=rf"num_workers from 0 to \d+, found {number}"):
+            module(root, num_workers=number)
