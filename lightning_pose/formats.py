@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from lightning_pose import parts
 from lightning_pose.backbones.base import Backbone
 from lightning_pose.errors import CheckpointError
@@ -51,8 +53,9 @@ def _from_format_1(model: Mapping[str, Any]) -> dict[str, Any]:
     size = InputSpec(size=tuple(model["input_size"]), enlarge=model.get("enlarge", 1.25))
     skeleton = Skeleton.from_dict(model["skeleton"])
     heads = model["heads"]
-    backbone = parts.rebuild(model["backbone"], Backbone)
-    stride = backbone.measure(size.nominal_size).dense.stride
+    with torch.device("meta"):  # The stride needs no weights, nor memory for them.
+        backbone = parts.rebuild(model["backbone"], Backbone)
+        stride = backbone.measure(size.nominal_size).dense.stride
     return {
         "backbone": model["backbone"],
         "heads": {name: _sigma_in_pixels(head, stride) for name, head in heads.items()},

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from lightning_pose import parts
@@ -12,7 +13,9 @@ from lightning_pose.errors import CheckpointError
 from lightning_pose.heads.base import Head
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics.base import PoseMetric
+from lightning_pose.network import PoseNetwork
 from lightning_pose.skeletons import Skeleton
+from lightning_pose.task import Task
 from lightning_pose.weightings.base import Weighting
 
 __all__ = ["ModelSpec"]
@@ -146,6 +149,7 @@ class ModelSpec:
             CheckpointError: A class is missing, is of the wrong kind, or rejects its arguments; or
                 the weights do not fit.
         """
+        self._check_shapes(state)
         arguments = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "untrained"}
         arguments |= {
             "backbone": parts.rebuild(self.backbone, Backbone),
@@ -158,8 +162,32 @@ class ModelSpec:
             model.load_state_dict(state)
         # Raised by layers whose sizes do not fit each other.
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"Expected weights and settings that fit each other, found that they do not "
-                f"({' '.join(str(error).split())[:200]}); the checkpoint is damaged, copy it again."
-            ) from error
+            raise _misfit(" ".join(str(error).split())[:200]) from error
         return model
+
+    def _check_shapes(self, state: Mapping[str, Tensor]) -> None:
+        """Refuse settings that ask for other weights than there are, before taking memory."""
+        # Tensors without storage; the packages that a caller allows need not know of them.
+        if not self.packages <= {package.split(".")[0] for package in parts.TRUSTED}:
+            return
+        task = Task(self.skeleton, self.input_spec, self.labels)
+        try:
+            with torch.device("meta"):
+                backbone = parts.rebuild(self.backbone, Backbone)
+                heads = {name: parts.rebuild(head, Head) for name, head in self.heads.items()}
+                network = PoseNetwork(backbone, heads, task, self.mean, self.std)
+        # Some encoders look at the values of a tensor while they are built, which has none here.
+        except (NotImplementedError, RuntimeError):
+            return
+        for name, value in network.state_dict().items():
+            found = state.get(f"network.{name}")
+            if found is None or found.shape != value.shape:
+                shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
+                raise _misfit(f"network.{name} of shape {tuple(value.shape)}, found {shape}")
+
+
+def _misfit(reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"Expected weights and settings that fit each other, found that they do not ({reason}); "
+        "the checkpoint is damaged, copy it again."
+    )

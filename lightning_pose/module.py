@@ -172,7 +172,7 @@ class PoseModule(pl.LightningModule):
         self._step = step if self.weighting.own_backward else None
         for name, value in numbers.items():
             key = f"train/loss/{name}".rstrip("/")
-            self.log(key, value, prog_bar=True, batch_size=len(batch))
+            self.log(key, value, prog_bar=not name, batch_size=len(batch))
         if self._trainer is None or self.trainer.world_size > 1:
             total = total + self.network.zero(features)
         return total
@@ -241,7 +241,7 @@ class PoseModule(pl.LightningModule):
             )
         named = {f"loss/{name}".rstrip("/"): loss for name, loss in losses.items()}
         for key, value in {**named, **figures}.items():
-            shown = key == "loss" or key.endswith(("/PCKh", "/Dice"))
+            shown = key in ("loss", "main")  # More than a few do not fit into a line.
             # The same in all processes already, but Lightning expects `sync_dist`.
             self.log(f"{stage}/{key}", value, prog_bar=shown, sync_dist=True)
 

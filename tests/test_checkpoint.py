@@ -401,6 +401,19 @@ def test_lists_that_share_lists_are_refused_at_once() -> None:
         parts.check_class_paths({"model": shared})
 
 
+@pytest.mark.parametrize("number", [1, formats.FORMAT])
+def test_sizes_are_compared_before_memory_is_taken(tmp_path: Path, number: int) -> None:
+    if number == 1:
+        content = torch.load(FORMAT_1, weights_only=True)
+    else:
+        content = torch.load(write(tmp_path / "model.ckpt", small_model()), weights_only=True)
+    # Its deepest convolution alone would take 147 gigabytes.
+    content[formats.SPEC_KEY]["model"]["backbone"]["init_args"]["width"] = 4000
+    torch.save(content, tmp_path / "huge.ckpt")
+    with pytest.raises(CheckpointError, match=r"fit each other.*network\.backbone.*found shape"):
+        PoseModule.load_from_checkpoint(tmp_path / "huge.ckpt")
+
+
 def test_one_wrong_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "model.ckpt", small_model())
     content = bytearray(path.read_bytes())

@@ -1,11 +1,14 @@
 """`lightning validate` and `lightning test`: score the model in a checkpoint."""
 
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
 
 from lightning_pose import checkpoint
 from lightning_pose.commands import untrusted
@@ -46,12 +49,64 @@ class EvaluateCLI(PoseCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Write no logs."""
+        """Write no logs, and keep the config of the data."""
         self.settings.trainer.logger = False
+        config = self._parser(str(self.subcommand)).dump(self.settings, skip_unset=False)
+        self.data = yaml.safe_load(config)["data"]
 
     def after_instantiate_classes(self) -> None:
         """Turn the flip test on or off."""
         self.model.flip_test = self.settings.flip
+
+    def after_validate(self) -> None:
+        """Write the results next to the checkpoint."""
+        self._write("val")
+
+    def after_test(self) -> None:
+        """Write the results next to the checkpoint."""
+        self._write("test")
+
+    def _write(self, stage: str) -> None:
+        per_joint = self.model.evaluations[stage].scores.per_joint()
+        if not self.trainer.is_global_zero:
+            return
+        checkpoint = Path(self.settings.ckpt_path)
+        content = {
+            "command": self.subcommand,
+            "checkpoint": checkpoint.name,
+            "flip": self.settings.flip,
+            "data": self.data,
+            "results": _plain(self.trainer.callback_metrics),
+            "per_joint": {key: _plain(values) for key, values in per_joint.items()},
+        }
+        stem = f"{self.subcommand}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+        try:
+            path = _write_new(checkpoint.parent, stem, json.dumps(content, indent=2))
+        except OSError as error:
+            # The folder of a checkpoint may be read-only; the results are on the screen.
+            print(f"Results were not written to {checkpoint.parent}: {error.strerror}")
+        else:
+            print(f"Results, also per joint: {path}")
+
+
+def _plain(values: Mapping[str, Tensor]) -> dict[str, float | None]:
+    """Numbers for JSON, which has no NaN."""
+    return {key: None if value.isnan() else float(value) for key, value in values.items()}
+
+
+def _write_new(folder: Path, stem: str, text: str) -> Path:
+    """Write a file that was not there before."""
+    path = folder / f"{stem}.json"
+    attempt = 1
+    while True:
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            attempt += 1
+            path = folder / f"{stem}_{attempt}.json"
+        else:
+            return path
 
 
 def main(command: str, argv: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """The base of the keypoint metrics: sums and counts per joint, and results per joint or pair."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -69,6 +69,7 @@ class KeypointMetric(PoseMetric):
         self.joints = joints
         self.per: Per | None = per
         self._groups: dict[str, list[int]] | None = None
+        self._joints: dict[str, list[int]] = {}
         if num_joints is not None:
             self._make_states(num_joints)
 
@@ -102,11 +103,12 @@ class KeypointMetric(PoseMetric):
             )
         self.num_joints = len(names)
         self._make_states(len(names))
+        counted = [name for name in names if self.joints is None or name in self.joints]
+        self._joints = {name: [names.index(name)] for name in counted}
         self._groups = {}
-        for place, name in enumerate(names):
-            if self.joints is None or name in self.joints:
-                group = _without_side(name, names) if self.per == "pair" else name
-                self._groups.setdefault(group, []).append(place)
+        for name in counted:
+            group = _without_side(name, names) if self.per == "pair" else name
+            self._groups.setdefault(group, []).append(names.index(name))
         chosen = [name in self.joints if self.joints is not None else True for name in names]
         self._chosen.copy_(torch.tensor(chosen))
 
@@ -156,10 +158,16 @@ class KeypointMetric(PoseMetric):
             return super().results()
         self._check_built()
         assert self._groups is not None, "build names the groups"
+        return self._over({"": list(range(len(self.total))), **self._groups})
+
+    def per_joint(self) -> dict[str, Float[Tensor, ""]]:
+        """The result of each joint that counts by its name, whatever `per` is; needs `build`."""
+        return self._over(self._joints)
+
+    def _over(self, groups: Mapping[str, list[int]]) -> dict[str, Float[Tensor, ""]]:
         # `compute` would gather the sums of all processes only for itself.
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             total, count = self.total, self.count
-        groups = {"": list(range(len(total))), **self._groups}
         return {
             name: over_joints(total[places], count[places], self.average, self.root)
             for name, places in groups.items()

@@ -12,6 +12,7 @@ from lightning_pose.errors import ConfigError
 from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.dice import Dice
 from lightning_pose.metrics.judged import Judged, judge
+from lightning_pose.metrics.keypoints import KeypointMetric
 from lightning_pose.metrics.pck import PCK, PCKh
 from lightning_pose.metrics.rmse import RMSE
 from lightning_pose.prediction import Prediction
@@ -166,6 +167,11 @@ class Scores(nn.Module):
             if not main.isnan():
                 break
         return {**figures, "main": main}
+
+    def per_joint(self) -> dict[str, dict[str, Float[Tensor, ""]]]:
+        """The results of the keypoint metrics for each joint, by "HEAD/METRIC" and joint."""
+        metrics = {key: self._metric(key) for key in self._keys}
+        return {k: m.per_joint() for k, m in metrics.items() if isinstance(m, KeypointMetric)}
 
     def reset(self) -> None:
         """Reset all metrics."""

@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from lightning_pose.cli import main
+from lightning_pose.commands import evaluate
 from lightning_pose.commands.evaluate import EvaluateCLI
+from lightning_pose.skeletons import LSP14
 from tests.commands.project import best, contents, figures, refused
 from tests.data.lspet import write_lspet
 from tests.test_checkpoint import hostile_checkpoints
@@ -27,14 +30,46 @@ def test_validate_prints_the_figures_of_the_best_validation(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(here.parent)
-    found = scores(capsys, "validate", "--ckpt_path", str(here / "best.ckpt"))
+    assert main(["validate", "--ckpt_path", str(here / "best.ckpt")]) == 0
+    printed = capsys.readouterr().out
+    found = figures(printed)
     wanted = {
         key: float(value)
         for key, value in best(here).items()
         if key.startswith("val/") and value and "/per_joint" not in key
     }
     assert found == pytest.approx(wanted, abs=1e-4)
-    assert contents(here.parent) == before, "a score is written nowhere"
+    after = contents(here.parent)
+    assert {path: after[path] for path in before} == before
+    (path,) = set(after) - set(before)
+    assert f"Results, also per joint: {path}\n" in printed
+    written = json.loads(path.read_text())
+    assert (written["command"], written["checkpoint"]) == ("validate", "best.ckpt")
+    assert written["data"]["init_args"]["val"] == [9, 12]
+    assert written["flip"] is False
+    known = {key: value for key, value in written["results"].items() if value is not None}
+    assert known == pytest.approx(found, abs=1e-4)
+    joints = written["per_joint"]["heatmap/PCK"]
+    assert list(joints) == list(LSP14.names)
+    mean = np.mean([value for value in joints.values() if value is not None])
+    assert mean == pytest.approx(known["val/heatmap/PCK"])
+
+
+def test_results_are_never_overwritten_and_need_no_folder_to_write_to(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate.time, "strftime", lambda _: "now")
+    for name in ("test_now.json", "test_now_2.json"):
+        assert main(["test", "--ckpt_path", str(here / "best.ckpt")]) == 0
+        assert (here / name).is_file()
+    capsys.readouterr()
+
+    def read_only(*_: object) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(evaluate, "_write_new", read_only)
+    assert main(["test", "--ckpt_path", str(here / "best.ckpt")]) == 0
+    assert f"Results were not written to {here}: Permission" in capsys.readouterr().out
 
 
 def test_test_scores_the_test_split(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

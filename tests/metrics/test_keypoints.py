@@ -110,6 +110,19 @@ def test_without_the_joints_nothing_is_counted():
         assert metric.count.sum() > 0
 
 
+def test_each_joint_has_its_result_whatever_per_is() -> None:
+    batch = make_people(20)
+    found = {}
+    for per in (None, "pair", "joint"):
+        metric = PCK(per=per, joints=["neck", "left_knee", "right_knee"])
+        metric.build(Task(LSP14))
+        metric.judge(judge(predict(batch), batch))
+        found[per] = metric.per_joint()
+    assert list(found[None]) == ["right_knee", "left_knee", "neck"]
+    expected = {name: value for name, value in metric.results().items() if name}
+    assert found[None] == found["pair"] == found["joint"] == expected
+
+
 def test_settings_that_do_not_fit_get_one_sentence():
     task = Task(LSP14)
     with pytest.raises(ConfigError, match=r"PCK\.num_joints to be the skeleton's 14, found 16"):
