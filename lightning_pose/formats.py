@@ -7,7 +7,7 @@ import torch
 
 from lightning_pose import parts
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.errors import CheckpointError
+from lightning_pose.errors import CheckpointError, InputError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics.scores import default_metrics
 from lightning_pose.skeletons import Skeleton
@@ -53,9 +53,12 @@ def _from_format_1(model: Mapping[str, Any]) -> dict[str, Any]:
     size = InputSpec(size=tuple(model["input_size"]), enlarge=model.get("enlarge", 1.25))
     skeleton = Skeleton.from_dict(model["skeleton"])
     heads = model["heads"]
-    with torch.device("meta"):  # The stride needs no weights, nor memory for them.
-        backbone = parts.rebuild(model["backbone"], Backbone)
-        stride = backbone.measure(size.nominal_size).dense.stride
+    try:
+        with torch.device("meta"):  # The stride needs no weights, nor memory for them.
+            stride = _stride(model["backbone"], size)
+    # Some encoders look at the values of a tensor while they are built, which has none there.
+    except (InputError, RuntimeError):
+        stride = _stride(model["backbone"], size)
     return {
         "backbone": model["backbone"],
         "heads": {name: _sigma_in_pixels(head, stride) for name, head in heads.items()},
@@ -70,6 +73,11 @@ def _from_format_1(model: Mapping[str, Any]) -> dict[str, Any]:
         "std": model["std"],
         "untrained": [],
     }
+
+
+def _stride(backbone: dict[str, Any], size: InputSpec) -> int:
+    built: Backbone = parts.rebuild(backbone, Backbone)
+    return built.measure(size.nominal_size).dense.stride
 
 
 def _sigma_in_pixels(head: dict[str, Any], stride: int) -> dict[str, Any]:

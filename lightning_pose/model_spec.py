@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_pose import parts
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.errors import CheckpointError
+from lightning_pose.errors import CheckpointError, InputError
 from lightning_pose.heads.base import Head
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics.base import PoseMetric
@@ -177,7 +177,7 @@ class ModelSpec:
                 heads = {name: parts.rebuild(head, Head) for name, head in self.heads.items()}
                 network = PoseNetwork(backbone, heads, task, self.mean, self.std)
         # Some encoders look at the values of a tensor while they are built, which has none here.
-        except (NotImplementedError, RuntimeError):
+        except (InputError, RuntimeError):
             return
         for name, value in network.state_dict().items():
             found = state.get(f"network.{name}")

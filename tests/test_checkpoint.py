@@ -401,6 +401,16 @@ def test_lists_that_share_lists_are_refused_at_once() -> None:
         parts.check_class_paths({"model": shared})
 
 
+def test_an_encoder_that_needs_values_to_be_built_comes_back(tmp_path: Path) -> None:
+    # It cannot be built on the meta device, on which shapes are compared first.
+    backbone = SMPBackbone("Segformer", "mit_b0")
+    heads = {"joints": HeatmapHead()}
+    model = PoseModule(backbone, heads, LSP14, InputSpec((64, 64))).eval()
+    again = PoseModule.load_from_checkpoint(write(tmp_path / "model.ckpt", model))
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.equal(again(image)["joints"], model(image)["joints"])
+
+
 @pytest.mark.parametrize("number", [1, formats.FORMAT])
 def test_sizes_are_compared_before_memory_is_taken(tmp_path: Path, number: int) -> None:
     if number == 1:
