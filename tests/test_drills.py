@@ -71,6 +71,11 @@ def test_validation_in_two_processes_gives_the_same_figures(run: Path) -> None:
         assert together[name] == pytest.approx(alone[name], rel=2e-3, abs=2e-3), name
 
 
+def assert_each_person_once(run: Path) -> None:
+    people = np.load(run / "predictions.npz")["person_id"].tolist()
+    assert people == SyntheticDataset("val", 33).person_ids.tolist()
+
+
 def test_two_processes_train_into_one_folder(run: Path) -> None:
     folder = run.parents[2]
     words = ["--trainer.max_epochs", "1", "--data.train_size", "128", "--data.val_size", "33"]
@@ -78,8 +83,7 @@ def test_two_processes_train_into_one_folder(run: Path) -> None:
     before = set(run.parent.iterdir())
     lightning(folder, "fit", "--config", "combined.yaml", *words, *ddp)
     (new,) = set(run.parent.iterdir()) - before
-    saved = np.load(new / "predictions.npz")
-    assert len(set(saved["person_id"].tolist())) == 33
+    assert_each_person_once(new)
 
 
 def test_torchrun_trains_into_one_folder_too(run: Path) -> None:
@@ -91,7 +95,7 @@ def test_torchrun_trains_into_one_folder_too(run: Path) -> None:
     python("-m", *command, "--config", "combined.yaml", *words, *ddp, folder=folder)
     (new,) = set(run.parent.iterdir()) - before
     assert (new / "best.ckpt").is_file()
-    assert len(set(np.load(new / "predictions.npz")["person_id"].tolist())) == 33
+    assert_each_person_once(new)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,14 @@ def test_the_benchmarks_print_rates(words: list[str], rates: str, tmp_path: Path
     assert all(float(rate) > 0 for rate in found)
 
 
+def test_the_benchmark_of_boxes_prints_what_a_model_loses(run: Path, tmp_path: Path) -> None:
+    printed = python(str(BENCHMARKS / "boxes.py"), str(run / "best.ckpt"), folder=tmp_path)
+    for line in printed.splitlines()[1:]:
+        _, joints, silhouette, lost = line.split()
+        assert float(joints) > 0.05
+        assert float(joints) - float(silhouette) == pytest.approx(float(lost), abs=2e-4)
+
+
 def test_predict_agrees_with_the_validation(run: Path, tmp_path: Path) -> None:
     people = SyntheticDataset("val", 6)
     (tmp_path / "images").mkdir()
@@ -121,9 +133,9 @@ def test_predict_agrees_with_the_validation(run: Path, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     lightning(
         tmp_path, "predict", "--ckpt_path", str(run / "best.ckpt"), "--images", "images",
-        "--boxes", "boxes.json", "--output", "out",
+        "--boxes", "boxes.json", "--boxes_around", "joints", "--output", "out",
     )  # fmt: skip
-    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())["people"]
     assert len(found) == 6
     saved = np.load(run / "predictions.npz")
     rows = {person: row for row, person in enumerate(saved["person_id"].tolist())}
