@@ -172,7 +172,7 @@ class PoseModule(pl.LightningModule):
         self._step = step if self.weighting.own_backward else None
         for name, value in numbers.items():
             key = f"train/loss/{name}".rstrip("/")
-            self.log(key, value, prog_bar=not name, batch_size=len(batch))
+            self.log(key, value, prog_bar=not name)
         if self._trainer is None or self.trainer.world_size > 1:
             total = total + self.network.zero(features)
         return total

@@ -98,6 +98,26 @@ def test_joints_that_leave_the_crop_become_unlabelled_here_and_not_in_the_source
     assert sample.visibility.tolist() == [0] + [2] * 13
 
 
+def test_a_joint_is_inside_from_edge_to_edge_of_the_outermost_pixels() -> None:
+    sample = blob_person(2)
+    # The crop is the image of 200 x 150 pixels itself.
+    sample.box[:] = (-0.5, -0.5, 199.5, 149.5)
+    edges = [(-0.5, 0), (-0.51, 0), (199.49, 0), (199.5, 0), (0, -0.5), (0, -0.51), (0, 149.49)]
+    sample.keypoints[: len(edges)] = edges
+    sample.keypoints[len(edges)] = (0, 149.5)
+    cropped = cut(PersonCrop(InputSpec((150, 200), enlarge=1.0)), sample)
+    assert (cropped.visibility[:8] > 0).tolist() == [1, 0, 1, 0, 1, 0, 1, 0]
+
+
+def test_a_mask_is_read_at_the_nearest_pixel() -> None:
+    sample = blob_person(0)
+    sample.mask[:, 100:] = -1  # A blend of person and unknown would be neither.
+    crop = PersonCrop(InputSpec((128, 128)), rotation=180.0, scale=0.5)
+    for seed in range(6):
+        found = set(np.unique(cut(crop, sample, seed).mask))
+        assert {-1, 1} <= found <= {-1, 0, 1}
+
+
 def test_beyond_the_image_is_black_and_background_where_there_is_a_mask() -> None:
     sample = blob_person(0)
     sample.image[:] = 200
