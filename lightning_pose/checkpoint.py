@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_pose import parts
-from lightning_pose.errors import CheckpointError
+from lightning_pose.errors import CheckpointError, printable
 from lightning_pose.formats import FORMAT, SPEC_KEY, upgrade
 from lightning_pose.model_spec import ModelSpec
 
@@ -232,6 +232,7 @@ def differences(
             )
     elif ours != theirs:
         short = [
-            str(value) if len(str(value)) < 60 else "another value" for value in (ours, theirs)
+            printable(str(value)) if len(str(value)) < 60 else "another value"
+            for value in (ours, theirs)
         ]
-        yield f"{where} ({short[0]} {places[0]}, {short[1]} {places[1]})"
+        yield f"{printable(where)} ({short[0]} {places[0]}, {short[1]} {places[1]})"

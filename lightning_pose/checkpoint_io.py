@@ -1,5 +1,6 @@
 """Writing a checkpoint so that the one before it is never lost."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -43,11 +44,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power failure, where folders can be opened."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make a rename in a folder survive a power failure, on systems and disks that can."""
+    # The checkpoint is in place already; some network drives refuse this, and so does Windows.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

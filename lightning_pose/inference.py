@@ -14,7 +14,8 @@ from PIL import Image
 
 from lightning_pose.datasets.images import read_image, to_rgb
 from lightning_pose.errors import ConfigError, DataError, DivergedError
-from lightning_pose.geometry import apply_affine, invert_affine
+from lightning_pose.geometry import apply_affine, image_box, invert_affine
+from lightning_pose.input_spec import BoxAround
 from lightning_pose.module import PoseModule
 from lightning_pose.person import Person, PersonPrediction
 from lightning_pose.prediction import Prediction
@@ -91,6 +92,7 @@ class Predictor:
         self,
         images: ImageLike | Sequence[ImageLike],
         boxes: Any = None,
+        boxes_around: BoxAround = "silhouette",
         batch_size: int = 16,
         flip: bool = False,
     ) -> list[PersonPrediction]:
@@ -101,6 +103,8 @@ class Predictor:
                 images are turned upright by their EXIF orientation.
             boxes: For one image, (N, 4) boxes xyxy in source pixels, tight around its people; for
                 several, one such array per image, or None where the whole image is one person.
+            boxes_around: What the boxes are tight around: the silhouette, as a detector gives them,
+                or the joints, as in training.
             batch_size: Number of people that go through the network at once.
             flip: Average each prediction with that of the mirrored image.
 
@@ -115,7 +119,8 @@ class Predictor:
         """
         if not isinstance(images, Sequence) or isinstance(images, str):
             images, boxes = [images], [boxes]
-        people = _people(images, [None] * len(images) if boxes is None else boxes)
+        boxes = [None] * len(images) if boxes is None else boxes
+        people = _people(images, boxes, boxes_around)
         return list(self.stream(people, batch_size, flip))
 
     def stream(
@@ -180,7 +185,7 @@ class Predictor:
         return one
 
 
-def _people(images: Sequence[Any], boxes: Sequence[Any]) -> Iterator[Person]:
+def _people(images: Sequence[Any], boxes: Sequence[Any], around: BoxAround) -> Iterator[Person]:
     if len(boxes) != len(images):
         raise ConfigError(
             f"Expected boxes for each of {len(images)} images, found {len(boxes)}; give one array "
@@ -192,15 +197,28 @@ def _people(images: Sequence[Any], boxes: Sequence[Any]) -> Iterator[Person]:
         if rows is None:
             yield Person(pixels, None, name)
             continue
+        for box in _boxes(rows, name, image_box(pixels.shape[:2])):
+            yield Person(pixels, box, name, around)
+
+
+def _boxes(rows: Any, name: str, image: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, "N 4"]:
+    try:
         found = np.asarray(rows, dtype=np.float32)
-        right = found.ndim == 2 and found.shape[1] == 4
-        if not (right and np.isfinite(found).all() and (found[:, :2] < found[:, 2:]).all()):
-            raise DataError(
-                f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
-                f"{found.tolist()}; give them as x0, y0, x1, y1 in pixels."
-            )
-        for box in found:
-            yield Person(pixels, box, name)
+    except (TypeError, ValueError):
+        found = np.empty(0, dtype=np.float32)  # Ragged, or no numbers.
+    # No image is a million pixels wide, and larger numbers would break the arithmetic.
+    right = found.ndim == 2 and found.shape[1] == 4 and (np.abs(found) < 1e6).all()
+    if not (right and (found[:, :2] < found[:, 2:]).all()):
+        raise DataError(
+            f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
+            f"{rows}; give them as x0, y0, x1, y1 in pixels."
+        )
+    if not ((found[:, :2] < image[2:]) & (found[:, 2:] > image[:2])).all():
+        raise DataError(
+            f"Expected boxes that overlap image {name}, of {image[2] + 0.5:g} x "
+            f"{image[3] + 0.5:g} pixels, found {found.tolist()}; correct them."
+        )
+    return found
 
 
 def _pixels(image: Any) -> UInt8[np.ndarray, "H0 W0 3"]:
@@ -208,7 +226,11 @@ def _pixels(image: Any) -> UInt8[np.ndarray, "H0 W0 3"]:
         return read_image(Path(image))[0]
     if isinstance(image, Image.Image):
         return to_rgb(image)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
+    if (
+        isinstance(image, np.ndarray)
+        and (image.dtype, image.shape[2:]) == (np.uint8, (3,))
+        and image.size
+    ):
         return image
     kind = type(image).__name__
     if isinstance(image, np.ndarray):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightning_pose.errors import CheckpointError
+from lightning_pose.errors import CheckpointError, printable
 from lightning_pose.heads.base import Head
 from lightning_pose.module import PoseModule
 
@@ -59,7 +59,7 @@ def init_from(model: PoseModule, path: str | Path, allow: Sequence[str] = ()) ->
         taken.append(f"{name}{rows}")
         model.assume_trained([name])
     kept = f"; {', '.join(left)} with initial weights" if left else ""
-    return f"Weights from {path}: {', '.join(taken)}{kept}."
+    return printable(f"Weights from {path}: {', '.join(taken)}{kept}.")
 
 
 def _carry_over(head: Head, donor: Head, where: str, path: str | Path) -> str:

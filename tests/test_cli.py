@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_pose import __version__
+from lightning_pose.checkpoint import differences
 from lightning_pose.cli import COMMANDS, main
 from lightning_pose.commands import predict
 from lightning_pose.errors import DataError
@@ -58,6 +59,12 @@ def test_what_a_stranger_named_cannot_write_on_the_terminal(
     assert main(words) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert r"at a\x1b[2J lightning predict: all is well\u202e.jpg;" in line
+
+
+def test_what_a_checkpoint_names_is_escaped_where_it_is_printed() -> None:
+    forged = "lightning_pose.\x1b[2J\nlightning fit: all is well"
+    (phrase,) = differences({"class_path": "ours"}, {"class_path": forged})
+    assert r"lightning_pose.\x1b[2J\nlightning fit: all is well" in phrase
 
 
 def test_files_that_cannot_be_used_get_one_sentence(

@@ -190,9 +190,14 @@ def test_boxes_belong_to_their_image():
     several = predictor([image, image, image], [boxes, None, boxes[:1]])
     assert [one.person.image_id for one in several] == ["0", "0", "1", "2"]
     assert several[2].box.tolist() == [-0.5, -0.5, 219.5, 199.5]
-    for bad in ([1, 2, 3, 4], [[1, 2, 3]], [[5, 2, 3, 4]], [[1, 2, 3, np.nan]]):
+    around = predictor(image, boxes, boxes_around="joints")
+    assert [one.person.around for one in around] == ["joints", "joints"]
+    unusable = ([1, 2, 3, 4], [[1, 2, 3]], [[5, 2, 3, 4]], [[1, 2, 3, np.nan]], [[0, 0, 1e9, 9]])
+    for bad in (*unusable, [[1, 2], [3]], "boxes"):
         with pytest.raises(InputError, match=r"boxes of shape \(N, 4\) with x0 < x1"):
             predictor(image, bad)
+    with pytest.raises(InputError, match="overlap image 0, of 220 x 200 pixels"):
+        predictor(image, [[230, 10, 260, 40]])
     with pytest.raises(InputError, match="boxes for each of 2 images, found 1"):
         predictor([image, image], [boxes])
 
@@ -203,6 +208,7 @@ def test_other_images_are_refused(tmp_path):
         (np.zeros((20, 20, 3)), r"float64 and shape \(20, 20, 3\)"),
         (np.zeros((3, 20, 20), dtype=np.uint8), r"uint8 and shape \(3, 20, 20\)"),
         (np.zeros((20, 20), dtype=np.uint8), r"shape \(20, 20\)"),
+        (np.zeros((0, 20, 3), dtype=np.uint8), r"shape \(0, 20, 3\)"),
     ):
         with pytest.raises(InputError, match=rf"as uint8 \(H, W, 3\), found.*{found}"):
             predictor(image)

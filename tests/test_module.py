@@ -21,7 +21,7 @@ from lightning_pose.module import PoseModule
 from lightning_pose.schedules import WarmupCosine
 from lightning_pose.skeletons import LSP14
 from lightning_pose.transfer import init_from
-from lightning_pose.weightings import FixedWeighting
+from lightning_pose.weightings import FixedWeighting, TrainingStep
 from tests.batches import make_batch, make_sample, training_step
 
 SIZE = (64, 64)
@@ -243,6 +243,18 @@ def test_warm_up_begins_with_the_first_step() -> None:
     assert rates[0] == pytest.approx(1 / 8)
     assert max(rates) == pytest.approx(rates[3], abs=0.1)
     assert rates[-1] < 0.1
+
+
+def test_a_weighting_observes_in_single_precision() -> None:
+    class Watching(FixedWeighting):
+        def observe(self, step: TrainingStep) -> None:
+            self.mixed = torch.is_autocast_enabled("cpu")
+            self.product = torch.ones(2, 2) @ torch.ones(2, 2)
+
+    weighting = Watching()
+    fit(model(weighting=weighting), steps=1, precision="bf16-mixed")
+    assert not weighting.mixed
+    assert weighting.product.dtype == torch.float32
 
 
 @pytest.mark.parametrize("interval", ["step", "epoch"])
@@ -470,7 +482,7 @@ def test_the_flip_test_needs_a_width_that_every_stride_divides() -> None:
         (torch.zeros(1, 3, 64, 80), r"float32 of shape \(1, 3, 64, 80\)"),
         (torch.zeros(3, 64, 64), r"shape \(3, 64, 64\)"),
         (torch.full((1, 3, 64, 64), 255.0), "values from 255 to 255"),
-        (torch.full((1, 3, 64, 64), -0.1), "values from -0.1 to -0.1"),
+        (torch.full((1, 3, 64, 64), -0.6), "values from -0.6 to -0.6"),
         (torch.full((1, 3, 64, 64), torch.nan), "values from nan to nan"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.int64), "int64 of shape"),
     ],

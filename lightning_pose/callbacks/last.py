@@ -10,7 +10,10 @@ __all__ = ["LastCheckpoint"]
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes last.ckpt after every validation, at the end of training, and when told to terminate.
+    """Writes last.ckpt after every validation, at the end of training, and at SIGTERM.
+
+    A run that `max_steps` ended within an epoch resumes with the next epoch. SIGTERM saves between
+    two steps of a single process; during a validation, last.ckpt stays that of the one before.
 
     Args:
         folder: The folder for last.ckpt.
@@ -39,9 +42,11 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save if the process was sent SIGTERM, which ends training between two batches.
 
-        After any other exception, the weights may be those of half a step, or NaN.
+        After any other exception, the weights may be those of half a step, or NaN. With several
+        processes, saving waits for all of them, which may have ended already.
         """
-        if isinstance(exception, SIGTERMException) and not trainer.validating:
+        between_steps = isinstance(exception, SIGTERMException) and not trainer.validating
+        if between_steps and trainer.world_size == 1:
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:

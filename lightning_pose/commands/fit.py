@@ -141,7 +141,10 @@ class FitCLI(PoseCLI):
         loggers = self._loggers(chosen.logger)
         callbacks = [*as_list(chosen.callbacks), *self._callbacks(loggers)]
         plugins = as_list(chosen.plugins)
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+        # A strategy that is an object may have its own.
+        if isinstance(chosen.strategy, str) and not any(
+            isinstance(plugin, CheckpointIO) for plugin in plugins
+        ):
             plugins = [*plugins, AtomicCheckpointIO()]
         return super().instantiate_trainer(
             logger=loggers, callbacks=callbacks, plugins=plugins, **kwargs
@@ -194,7 +197,7 @@ class FitCLI(PoseCLI):
             raise ConfigError(
                 f"Expected training left after step {self.resumed_at} of "
                 f"{self.settings.ckpt_path}, found that its run has ended; raise "
-                "--trainer.max_epochs."
+                "--trainer.max_epochs, or what else ended it."
             )
         if self.trainer.is_global_zero:
             self.summary.print()
@@ -235,7 +238,7 @@ def _remove_heads(model: Namespace) -> None:
     weights = weighting.init_args.get("weights") if weighting is not None else None
     for name in [name for name, head in model.heads.items() if head is None]:
         del model.heads[name]
-        if weights is not None:
+        if isinstance(weights, dict):
             weights.pop(name, None)
 
 

@@ -57,6 +57,8 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         [[[7, 7, 7], [7, 7, 7]]]
     """
     try:
+        if image.format not in (None, *_formats()):
+            raise ValueError(f"{image.format} is not one of {', '.join(_formats())}")
         image.load()
         return _upright(image, "RGB")
     except _DAMAGE as error:
@@ -221,6 +223,6 @@ def _formats() -> list[str]:
 def _refusal(path: Path | str, error: Exception) -> DataError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(
-        f"Expected a whole image in {path}, found that it cannot be read ({reason}); "
-        "replace or remove this file."
+        f"Expected a whole image in {path}, found that it cannot be read ({reason}); replace or "
+        f"remove this file, which may be one of {', '.join(_formats())}."
     )

@@ -58,14 +58,14 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
 def _check_file(content: bytes) -> None:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None or content[124:128] not in (b"\x00\x01IM", b"\x01\x00MI"):
-        raise ValueError("it is not of version 5")
+        raise ValueError("it is not of version 5, as `save -v7` writes it")
     start = 128
     while start < len(content):
         kind, data, start = _element(content, start, order)
         if kind == _COMPRESSED:
             unpack = zlib.decompressobj()
             data = unpack.decompress(data, _MOST_BYTES)
-            if unpack.unconsumed_tail or not unpack.eof:
+            if not unpack.eof:
                 raise ValueError("compressed data that are cut off or larger than a gigabyte")
             kind, data, _ = _element(data, 0, order)
         if kind != _MATRIX:

@@ -96,12 +96,14 @@ class PersonCrop:
         right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
         annotation = dataset.annotation(index)
         check_annotation(annotation, dataset)
-        whole = self.input_spec.subject == "image"
+        # A single joint makes a box of one pixel, which shows nothing of a person.
+        box = annotation.box if (annotation.box[2:] > annotation.box[:2]).any() else None
+        whole = self.input_spec.subject == "image" or box is None
         jitter = 0.0 if whole else self.box_jitter
         # Only where it is needed, because it may have to open the file.
         shown = dataset.image_size(index) if whole else None
         matrix, size = self.input_spec.crop(
-            annotation.box,
+            box,
             shown,
             rotation=self.rotation * turn,
             scale=(1 + self.scale) ** zoom,

@@ -22,7 +22,8 @@ BAD_ANNOTATIONS: list[tuple[dict[str, Any], str]] = [
     ({"visibility": np.full(14, 3, dtype=np.uint8)}, "visibility 0, 1 or 2"),
     # A box as x, y, width, height.
     ({"box": np.array([90, 80, 40, 60], dtype=np.float32)}, "found [90.0, 80.0, 40.0, 60.0]"),
-    ({"box": np.array([30, 30, 30, 30], dtype=np.float32)}, "found [30.0, 30.0, 30.0, 30.0]"),
+    ({"visibility": np.full(14, -1, dtype=np.int8)}, "visibility 0, 1 or 2"),
+    ({"box": np.array([0, 0, np.inf, 9], dtype=np.float32)}, "found [0.0, 0.0, inf, 9.0]"),
     ({"box": np.array([0, np.nan, 9, 9], dtype=np.float32)}, "found [0.0, nan, 9.0, 9.0]"),
     ({"labels": {"sport": 1}}, "the labels []"),
 ]
@@ -72,7 +73,10 @@ def test_good_people_pass() -> None:
     people = OnePerson(blob_person(7))
     check_annotation(people.annotation(0), people)
     check_pixels(people.read(0), people.annotation(0))
-    # Joints on a line, an image that is dark but for one row, and a mask with all of its values.
+    # A single joint, joints on a line, a black image, one that is dark but for one row, and a mask
+    # with all of its values.
+    check_annotation(replace(plain(), box=np.full(4, 30, dtype=np.float32)), people)
+    check_pixels(Pixels(np.zeros((4, 4, 3), dtype=np.uint8)), plain())
     flat = replace(plain(), box=np.array([3, 8, 50, 8], dtype=np.float32))
     check_annotation(flat, people)
     dark = np.zeros((40, 30, 3), dtype=np.uint8)
@@ -84,6 +88,6 @@ def test_good_people_pass() -> None:
 def test_a_crop_checks_what_it_reads() -> None:
     crop = PersonCrop(InputSpec((32, 32)))
     with pytest.raises(DataError, match="values from 0 to 255"):
-        cut(crop, replace(blob_person(7), image=np.zeros((150, 200, 3), dtype=np.uint8)))
+        cut(crop, replace(blob_person(7), image=np.ones((150, 200, 3), dtype=np.uint8)))
     with pytest.raises(DataError, match="with x0 < x1"):
-        cut(crop, replace(blob_person(7), box=np.zeros(4, dtype=np.float32)))
+        cut(crop, replace(blob_person(7), box=np.array([9, 9, 3, 20], dtype=np.float32)))

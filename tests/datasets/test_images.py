@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps
 
-from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.images import image_size, read_image, read_mask, to_rgb
 from lightning_pose.errors import DataError
 
 WIDE = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -136,16 +136,19 @@ def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
         read_image(text)
 
 
-def test_an_image_starts_no_other_program(tmp_path: Path) -> None:
+def test_an_image_starts_no_other_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *words, **_: started.append(words))
     # Pillow has Ghostscript draw EPS, whatever the file is called.
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 12\n%%EndComments\nshowpage\n%%EOF\n"
     path = tmp_path / "cat.jpg"
     path.write_bytes(eps)
-    with Image.open(path) as opened:
-        assert opened.format == "EPS"
     for read in (read_image, image_size):
-        with pytest.raises(DataError, match=r"whole image in .*cat\.jpg"):
+        with pytest.raises(DataError, match=r"whole image in .*cat\.jpg.*one of JPEG"):
             read(path)
+    with Image.open(path) as opened, pytest.raises(DataError, match="EPS is not one of JPEG"):
+        to_rgb(opened)
+    assert not started
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from lightning_pose.datasets import matlab
 from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.errors import DataError
 
@@ -83,8 +84,7 @@ def matrix(kind: int, shape: tuple[int, ...], *values: bytes) -> bytes:
 
 HEADER = bytes(124) + b"\x00\x01IM"
 
-# A hundred bytes that unpack to more than a gigabyte cannot be: zlib packs by 1000 at most.
-BOMB = zlib.compress(bytes(2**20), 9)
+PACKED = zlib.compress(bytes(2**20), 9)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ BOMB = zlib.compress(bytes(2**20), 9)
         (bytes(512), "not of version 5"),
         (HEADER + b"\x0e\x00\x00", "cut off"),
         (HEADER + element(9, bytes(8)), "type 9 in place of an array"),
-        (HEADER + element(15, BOMB[:-8]), "compressed data"),
+        (HEADER + element(15, PACKED[:-8]), "compressed data"),
         (HEADER + struct.pack("<II", 14, 2**31) + bytes(64), "larger than what contains it"),
         (HEADER + struct.pack("<HH", 14, 200) + bytes(12), "more than four bytes"),
         (HEADER + matrix(6, (2, 2), element(9, bytes(24))), r"3 numbers for the shape \(2, 2\)"),
@@ -112,6 +112,16 @@ def test_sizes_that_do_not_fit_are_refused(tmp_path: Path, content: bytes, messa
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_mat(path, ["joints"])
+
+
+def test_data_that_unpack_to_more_than_the_limit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scipy.io.savemat(tmp_path / "joints.mat", {"joints": np.zeros(1000)}, do_compression=True)
+    assert read_mat(tmp_path / "joints.mat", ["joints"])["joints"].shape == (1, 1000)
+    monkeypatch.setattr(matlab, "_MOST_BYTES", 1000)
+    with pytest.raises(DataError, match="larger than a gigabyte"):
+        read_mat(tmp_path / "joints.mat", ["joints"])
 
 
 def test_cells_in_cells_without_end_are_refused(tmp_path: Path) -> None:

@@ -289,6 +289,14 @@ def test_the_whole_image_is_shown_where_the_spec_says_so(size: tuple[int, int]) 
         np.testing.assert_array_equal(cropped.image, sample.image)
 
 
+def test_a_person_with_a_single_joint_is_shown_with_the_whole_image() -> None:
+    sample = blob_person(3)
+    sample.box[:] = (40, 50, 40, 50)
+    whole = PersonCrop(InputSpec((64, 64), subject="image"))
+    found = cut(PersonCrop(InputSpec((64, 64)), box_jitter=0.2), sample)
+    np.testing.assert_array_equal(found.crop, cut(whole, sample).crop)
+
+
 def test_sizes_that_follow_from_the_box_hold_the_whole_box() -> None:
     for seed in range(5):
         sample = blob_person(seed)
