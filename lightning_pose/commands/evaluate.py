@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 
@@ -49,10 +48,8 @@ class EvaluateCLI(PoseCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Write no logs, and keep the config of the data."""
+        """Write no logs."""
         self.settings.trainer.logger = False
-        config = self._parser(str(self.subcommand)).dump(self.settings, skip_unset=False)
-        self.data = yaml.safe_load(config)["data"]
 
     def after_instantiate_classes(self) -> None:
         """Turn the flip test on or off."""
@@ -75,13 +72,13 @@ class EvaluateCLI(PoseCLI):
             "command": self.subcommand,
             "checkpoint": checkpoint.name,
             "flip": self.settings.flip,
-            "data": self.data,
+            "data": self.settings.data.as_dict(),
             "results": _plain(self.trainer.callback_metrics),
             "per_joint": {key: _plain(values) for key, values in per_joint.items()},
         }
         stem = f"{self.subcommand}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
         try:
-            path = _write_new(checkpoint.parent, stem, json.dumps(content, indent=2))
+            path = _write_new(checkpoint.parent, stem, json.dumps(content, indent=2, default=str))
         except OSError as error:
             # The folder of a checkpoint may be read-only; the results are on the screen.
             print(f"Results were not written to {checkpoint.parent}: {error.strerror}")

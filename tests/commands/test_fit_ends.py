@@ -31,9 +31,9 @@ def test_the_end_of_fit_saves_what_no_validation_saved(here: Path) -> None:
 def test_a_run_that_has_ended_is_not_resumed_for_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--config", "tiny.yaml", "--ckpt_path", str(here / "last.ckpt"), "--run", "again"]
+    words = ["--config", "tiny.yaml", "--ckpt_path", str(here / "last.ckpt"), "--run", "ended"]
     assert "training left after step 4" in refused(capsys, "fit", *words)
-    assert not (here.parent / "again").exists()
+    assert not (here.parent / "ended").exists()
 
 
 def test_weights_alone_are_not_resumed(

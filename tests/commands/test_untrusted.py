@@ -166,7 +166,12 @@ def test_a_config_beside_a_checkpoint_writes_nothing(here: Path, tmp_path: Path)
     words = ["validate", "--ckpt_path", str(shutil.copy(here / "best.ckpt", stranger))]
     before = contents(tmp_path)
     assert main(words) == 0
-    assert contents(tmp_path) == before
+    after = contents(tmp_path)
+    assert {path: after[path] for path in before} == before
+    # The results, which the command itself writes.
+    (new,) = set(after) - set(before)
+    assert new.parent == stranger
+    assert new.match("validate_*.json")
     # What the user says on the command line is the user's.
     mine = {"class_path": "SavePredictions", "init_args": {"path": f"{place}/mine.npz"}}
     assert main([*words, "--trainer.callbacks", json.dumps(mine)]) == 0
