@@ -77,7 +77,7 @@ class FitCLI(PoseCLI):
         parser.add_argument(
             "--experiment",
             type=str | None,
-            help="Name of the experiment, whose folder holds its runs; default: from the configs' names.",
+            help="Name of the experiment, whose folder holds its runs; default: the config's name.",
         )
         parser.add_argument(
             "--run",
