@@ -42,8 +42,8 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save if the process was sent SIGTERM, which ends training between two batches.
 
-        After any other exception, the weights may be those of half a step, or NaN. With several
-        processes, saving waits for all of them, which may have ended already.
+        Any other exception may leave a step half done, or weights that are NaN. With several
+        processes, saving would wait for processes that have already exited.
         """
         between_steps = isinstance(exception, SIGTERMException) and not trainer.validating
         if between_steps and trainer.world_size == 1:

@@ -74,7 +74,8 @@ def check_annotation(annotation: Annotation, people: PoseDataset) -> None:
 
     Raises:
         DataError: The number of joints or the names of the labels differ from the dataset's, a
-            coordinate is not finite, a visibility is not 0, 1 or 2, or the box is not one.
+            coordinate is not finite, a visibility is not 0, 1 or 2, or the box is not finite or not
+            ordered.
     """
     joints = people.skeleton.num_joints
     shapes = annotation.keypoints.shape, annotation.visibility.shape
