@@ -1,12 +1,14 @@
 """Skeletons: which joints a person has, how they are connected, and which ones a flip swaps."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lightning_pose.errors import ConfigError
 
-__all__ = ["LSP14", "Skeleton"]
+__all__ = ["BODY25", "COCO17", "LSP14", "MPII16", "Skeleton"]
+
+_RIGHT, _LEFT, _MIDDLE = (230, 90, 60), (60, 140, 230), (240, 200, 60)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,56 @@ class Skeleton:
                 f"{len(self.colours)}; correct the skeleton's colours."
             )
 
+    @classmethod
+    def from_names(
+        cls,
+        names: Sequence[str],
+        limbs: Sequence[Sequence[str]] = (),
+        head: Sequence[str] | None = None,
+        torso: Sequence[str] | None = None,
+    ) -> "Skeleton":
+        """Make a skeleton in which sides and colours follow from the names.
+
+        Args:
+            names: One name per joint; "left_knee" and "right_knee" are a flip pair.
+            limbs: Pairs of names; a limb of one side has the colour of that side.
+            head: The names of the two ends of the head.
+            torso: The names of the two ends of the torso.
+
+        Returns:
+            The skeleton.
+
+        Raises:
+            ConfigError: A pair names a joint that the skeleton does not have.
+
+        Example:
+            >>> Skeleton.from_names(["left_hand", "neck", "right_hand"]).flip_pairs
+            ((2, 0),)
+        """
+        place = {name: joint for joint, name in enumerate(names)}
+
+        def joints(pair: Sequence[str]) -> tuple[int, int]:
+            if len(pair) != 2 or not set(pair) <= set(place):
+                raise ConfigError(
+                    f"Expected pairs of the joints {', '.join(names)}, found {list(pair)}; correct "
+                    "the skeleton's limbs, head or torso."
+                )
+            return place[pair[0]], place[pair[1]]
+
+        mirrored = [
+            (joint, place[name.replace("right_", "left_", 1)])
+            for name, joint in place.items()
+            if name.startswith("right_") and name.replace("right_", "left_", 1) in place
+        ]
+        return cls(
+            names=tuple(names),
+            limbs=tuple(joints(limb) for limb in limbs),
+            flip_pairs=tuple(mirrored),
+            colours=tuple(_colour(limb) for limb in limbs),
+            head=None if head is None else joints(head),
+            torso=None if torso is None else joints(torso),
+        )
+
     @property
     def num_joints(self) -> int:
         """K, the number of joints."""
@@ -120,62 +172,129 @@ def _change(before: type[Any], after: Callable[[Iterable[Any]], Any], value: Any
     return value
 
 
-_RIGHT, _LEFT, _MIDDLE = (230, 90, 60), (60, 140, 230), (240, 200, 60)
+def _colour(limb: Sequence[str]) -> tuple[int, int, int]:
+    """The colour of a side for a limb that belongs to it at one end at least."""
+    is_left, is_right = (any(n.startswith(side) for n in limb) for side in ("left_", "right_"))
+    if is_left == is_right:
+        return _MIDDLE
+    return _LEFT if is_left else _RIGHT
 
-LSP14 = Skeleton(
-    names=(
-        "right_ankle",
-        "right_knee",
-        "right_hip",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "right_wrist",
-        "right_elbow",
-        "right_shoulder",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "neck",
-        "head_top",
+
+_LEGS = (
+    ("right_ankle", "right_knee"), ("right_knee", "right_hip"),
+    ("left_hip", "left_knee"), ("left_knee", "left_ankle"),
+)  # fmt: skip
+_ARMS = (
+    ("right_wrist", "right_elbow"), ("right_elbow", "right_shoulder"),
+    ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"),
+)  # fmt: skip
+_SIDES = (("right_hip", "right_shoulder"), ("left_hip", "left_shoulder"))
+_FACE = (
+    ("nose", "right_eye"), ("nose", "left_eye"),
+    ("right_eye", "right_ear"), ("left_eye", "left_ear"),
+)  # fmt: skip
+_TORSO = ("right_shoulder", "left_hip")
+
+LSP14 = Skeleton.from_names(
+    (
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+        "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
+        "neck", "head_top",
     ),
     limbs=(
-        (0, 1),
-        (1, 2),
-        (3, 4),
-        (4, 5),
-        (6, 7),
-        (7, 8),
-        (9, 10),
-        (10, 11),
-        (8, 12),
-        (9, 12),
-        (2, 8),
-        (3, 9),
-        (2, 3),
-        (12, 13),
+        *_LEGS,
+        *_ARMS,
+        ("right_shoulder", "neck"),
+        ("left_shoulder", "neck"),
+        *_SIDES,
+        ("right_hip", "left_hip"),
+        ("neck", "head_top"),
     ),
-    flip_pairs=((0, 5), (1, 4), (2, 3), (6, 11), (7, 10), (8, 9)),
-    colours=(
-        _RIGHT,
-        _RIGHT,
-        _LEFT,
-        _LEFT,
-        _RIGHT,
-        _RIGHT,
-        _LEFT,
-        _LEFT,
-        _RIGHT,
-        _LEFT,
-        _RIGHT,
-        _LEFT,
-        _MIDDLE,
-        _MIDDLE,
-    ),
-    head=(12, 13),
-    torso=(8, 3),
-)
+    head=("neck", "head_top"),
+    torso=_TORSO,
+)  # fmt: skip
 """The 14 joints of Leeds Sports Pose (Johnson and Everingham, 2010), in the dataset's order.
 
 The usual torso runs from the right shoulder to the left hip, the head from the neck to its top.
+"""
+
+MPII16 = Skeleton.from_names(
+    (
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
+        "pelvis", "thorax", "neck", "head_top",
+        "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
+    ),
+    limbs=(
+        *_LEGS,
+        *_ARMS,
+        ("right_hip", "pelvis"),
+        ("left_hip", "pelvis"),
+        ("right_shoulder", "thorax"),
+        ("left_shoulder", "thorax"),
+        ("pelvis", "thorax"),
+        ("thorax", "neck"),
+        ("neck", "head_top"),
+    ),
+    head=("neck", "head_top"),
+    torso=_TORSO,
+)  # fmt: skip
+"""The 16 joints of MPII Human Pose (Andriluka et al., CVPR 2014), in the dataset's order.
+
+The neck is MPII's "upper neck", the place that Leeds Sports Pose calls neck. Where a file has head
+boxes, the head size comes from them, not from the two joints.
+"""
+
+COCO17 = Skeleton.from_names(
+    (
+        "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+        "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+        "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    ),
+    limbs=(
+        *_LEGS,
+        *_ARMS,
+        *_SIDES,
+        ("right_hip", "left_hip"),
+        ("right_shoulder", "left_shoulder"),
+        *_FACE,
+        ("right_ear", "right_shoulder"),
+        ("left_ear", "left_shoulder"),
+    ),
+    torso=_TORSO,
+)  # fmt: skip
+"""The 17 joints of COCO (Lin et al., ECCV 2014), in the order of its annotation files.
+
+None of them bounds the head, so that there is no PCKh.
+"""
+
+BODY25 = Skeleton.from_names(
+    (
+        "nose", "mid_shoulder",
+        "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+        "mid_hip",
+        "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+        "right_eye", "left_eye", "right_ear", "left_ear",
+        "left_big_toe", "left_small_toe", "left_heel",
+        "right_big_toe", "right_small_toe", "right_heel",
+    ),
+    limbs=(
+        *_LEGS,
+        *_ARMS,
+        ("mid_shoulder", "mid_hip"),
+        ("mid_shoulder", "right_shoulder"),
+        ("mid_shoulder", "left_shoulder"),
+        ("mid_hip", "right_hip"),
+        ("mid_hip", "left_hip"),
+        ("mid_shoulder", "nose"),
+        *_FACE,
+        *((f"{side}_ankle", f"{side}_heel") for side in ("right", "left")),
+        *((f"{side}_ankle", f"{side}_big_toe") for side in ("right", "left")),
+        *((f"{side}_big_toe", f"{side}_small_toe") for side in ("right", "left")),
+    ),
+    torso=_TORSO,
+)  # fmt: skip
+"""The 25 joints of OpenPose's BODY_25 (Cao et al., TPAMI 2019), in the order of its JSON files.
+
+OpenPose calls the point between the shoulders "Neck"; here it has a name of its own, because other
+datasets call a higher point neck.
 """

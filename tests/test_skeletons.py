@@ -5,9 +5,9 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from lightning_pose.errors import ConfigError
-from lightning_pose.skeletons import LSP14, Skeleton
+from lightning_pose.skeletons import BODY25, COCO17, LSP14, MPII16, Skeleton
 
-SKELETONS = [LSP14]
+SKELETONS = [LSP14, MPII16, COCO17, BODY25]
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS)
@@ -43,6 +43,38 @@ def test_lsp_has_its_published_order_and_segments() -> None:
     assert LSP14.names[:3] == ("right_ankle", "right_knee", "right_hip")
     assert [LSP14.names[joint] for joint in LSP14.torso or ()] == ["right_shoulder", "left_hip"]
     assert [LSP14.names[joint] for joint in LSP14.head or ()] == ["neck", "head_top"]
+
+
+def test_the_others_have_their_published_orders() -> None:
+    # README of the MPII data; the annotations of COCO 2017; OpenPose's doc/02_output.md.
+    assert (MPII16.names[6:10], MPII16.names[0], MPII16.names[15]) == (
+        ("pelvis", "thorax", "neck", "head_top"),
+        "right_ankle",
+        "left_wrist",
+    )
+    assert COCO17.names[:3] == ("nose", "left_eye", "right_eye")
+    assert COCO17.names[5:7] == ("left_shoulder", "right_shoulder")
+    assert (BODY25.names[1], BODY25.names[8], BODY25.names[24]) == (
+        "mid_shoulder",
+        "mid_hip",
+        "right_heel",
+    )
+    assert [len(one.names) for one in SKELETONS] == [14, 16, 17, 25]
+    # A name is the same joint in all of them.
+    assert "neck" not in COCO17.names + BODY25.names
+    assert set(LSP14.names) < set(MPII16.names)
+
+
+def test_sides_and_colours_follow_from_the_names() -> None:
+    limbs = [["neck", "left_hand"], ["left_hand", "right_hand"]]
+    names = ["left_hand", "neck", "right_hand"]
+    made = Skeleton.from_names(names, limbs, head=["neck", "left_hand"])
+    assert (made.limbs, made.flip_pairs, made.head) == (((1, 0), (0, 2)), ((2, 0),), (1, 0))
+    left, middle = LSP14.colours[2], LSP14.colours[12]
+    assert made.colours == (left, middle)
+    for limbs in ([["neck"]], [["neck", "nose"]]):
+        with pytest.raises(ConfigError, match=r"of the joints left_hand, neck.*found \['neck"):
+            Skeleton.from_names(["left_hand", "neck"], limbs)
 
 
 @pytest.mark.parametrize(

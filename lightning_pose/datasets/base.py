@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Int64
 from torch.utils.data import Dataset
 
+from lightning_pose.geometry import image_box
 from lightning_pose.input_spec import BoxAround
-from lightning_pose.sample import Annotation, Pixels, Sample
+from lightning_pose.sample import Annotation, Annotations, Pixels, Sample
 from lightning_pose.skeletons import Skeleton
 
 __all__ = ["PoseDataset"]
@@ -18,7 +19,7 @@ class PoseDataset(Dataset[Sample], ABC):
 
     Annotations are separate from the pixels, so that splits, order and crops are decided before an
     image is decoded. The index base, inverted flags and sentinel values of the files are converted
-    in the subclass and nowhere else. Annotations are held in arrays, see `Annotations`.
+    in the subclass and nowhere else.
 
     Attributes:
         skeleton: The joints of every person, in order.
@@ -26,27 +27,38 @@ class PoseDataset(Dataset[Sample], ABC):
             is a number.
         boxes_around: What the boxes are tight around.
         person_ids: The number of each person within the dataset, across splits.
+        annotations: The table that `annotation` reads.
     """
 
     skeleton: Skeleton
     labels: dict[str, list[str]]
     boxes_around: BoxAround = "joints"
     person_ids: Int64[np.ndarray, " N"]
+    annotations: Annotations
 
     def __len__(self) -> int:
         """N, the number of people."""
         return len(self.person_ids)
 
-    @abstractmethod
     def annotation(self, index: int) -> Annotation:
-        """The annotation of one person, without opening the image.
+        """The annotation of one person, without decoding the image.
+
+        A dataset without a table overrides this.
 
         Args:
             index: Index of the person, from 0 to N - 1.
 
         Returns:
-            The annotation, with every coordinate in source pixels.
+            The annotation, with every coordinate in source pixels; where the table has no box, or
+            that of a single point, the box is the whole image.
+
+        Raises:
+            DataError: The size of that image cannot be read.
         """
+        annotation = self.annotations[index]
+        if (annotation.box[2:] <= annotation.box[:2]).all():
+            annotation.box = image_box(self.image_size(index))
+        return annotation
 
     @abstractmethod
     def image_size(self, index: int) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from typing_extensions import override
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.images import image_size, read_image, read_mask
 from lightning_pose.datasets.matlab import read_mat
+from lightning_pose.datasets.measures import joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError
-from lightning_pose.geometry import image_box
-from lightning_pose.sample import Annotation, Annotations, Pixels
+from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPExtendedDataset"]
@@ -66,26 +66,6 @@ class LSPExtendedDataset(PoseDataset):
         self.has_mask = np.array([f"im{number:05d}.png" in masks for number in self.person_ids])
 
     @override
-    def annotation(self, index: int) -> Annotation:
-        """The annotation of one person.
-
-        Args:
-            index: Index of the person, from 0 to N - 1.
-
-        Returns:
-            The annotation; the box of a person with fewer than two visible joints is the whole
-            image.
-
-        Raises:
-            DataError: The size of that image cannot be read.
-        """
-        annotation = self.annotations[index]
-        # All visible joints at one point would make a box of a single pixel.
-        if (annotation.box[2:] <= annotation.box[:2]).all():
-            annotation.box = image_box(self.image_size(index))
-        return annotation
-
-    @override
     def image_size(self, index: int) -> tuple[int, int]:
         return image_size(self._image(index))
 
@@ -119,32 +99,17 @@ def _annotations(
     keypoints: Float32[np.ndarray, "N 14 2"], visibility: UInt8[np.ndarray, "N 14"], first: int
 ) -> Annotations:
     """The table of people whose images are numbered from `first`."""
-    labelled = visibility[:, :, None] > 0
-    low = np.where(labelled, keypoints, np.float32(np.inf)).min(axis=1)
-    high = np.where(labelled, keypoints, np.float32(-np.inf)).max(axis=1)
     numbers = np.arange(first, first + len(keypoints), dtype=np.int64)
     return Annotations(
         keypoints=keypoints,
         visibility=visibility,
-        # For a person without a visible joint, `annotation` provides the box.
-        box=np.where(labelled.any(axis=1), np.concatenate((low, high), axis=1), np.float32(0)),
-        head_size=_lengths(keypoints, visibility, LSP14.head),
-        torso_size=_lengths(keypoints, visibility, LSP14.torso),
+        box=joint_boxes(keypoints, visibility),
+        head_size=segment_lengths(keypoints, visibility, LSP14.head),
+        torso_size=segment_lengths(keypoints, visibility, LSP14.torso),
         area=np.zeros(len(keypoints), dtype=np.float32),
         person_id=numbers,
         image_id=np.array([f"im{number:05d}.jpg" for number in numbers]),
     )
-
-
-def _lengths(
-    keypoints: Float32[np.ndarray, "N K 2"],
-    visibility: UInt8[np.ndarray, "N K"],
-    ends: tuple[int, int] | None,
-) -> Float32[np.ndarray, " N"]:
-    """The distance between two joints of each person, 0 where one of them is unlabelled."""
-    assert ends is not None, "LSP has a head and a torso"
-    lengths = np.linalg.norm(keypoints[:, ends[0]] - keypoints[:, ends[1]], axis=1)
-    return np.where(visibility[:, ends].all(axis=1), lengths, 0).astype(np.float32)
 
 
 def _read_joints(

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightning_pose.datamodules.splits import choose_split
+from lightning_pose.datasets import LSPExtendedDataset
+from lightning_pose.errors import ConfigError, DataError
+from tests.data.lspet import write_lspet
+
+PARTS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def everyone(tmp_path_factory: pytest.TempPathFactory) -> LSPExtendedDataset:
+    """Forty people in ten images of one to seven."""
+    root = tmp_path_factory.mktemp("data") / "lspet"
+    write_lspet(root, count=40)
+    people = LSPExtendedDataset(root, first=1, last=40)
+    counts = [1, 7, 2, 6, 3, 5, 4, 4, 3, 5]
+    people.annotations.image_id = np.repeat([f"{n}.jpg" for n in range(10)], counts)
+    return people
+
+
+@pytest.mark.parametrize("fractions", [(0.7, 0.15, 0.15), (0.9, 0.1, 0.0), (0.0, 0.0, 1.0)])
+def test_everyone_is_in_one_part_of_about_its_size(
+    everyone: LSPExtendedDataset, fractions: tuple[float, float, float]
+) -> None:
+    for seed in range(20):
+        parts = [choose_split(everyone, fractions, part, seed) for part in PARTS]
+        people = np.concatenate([part.person_ids for part in parts])
+        assert sorted(people.tolist()) == everyone.person_ids.tolist()
+        for part, fraction in zip(parts, fractions, strict=True):
+            # Half of the largest image at each end.
+            assert abs(len(part) - 40 * fraction) <= 7
+            assert (np.diff(part.indices) > 0).all()
+        images = [set(everyone.annotations.image_id[part.indices]) for part in parts]
+        assert sum(len(one) for one in images) == 10
+
+
+def test_the_seed_alone_decides(everyone: LSPExtendedDataset) -> None:
+    def chosen(seed: int) -> list[int]:
+        return choose_split(everyone, (0.5, 0.25, 0.25), "train", seed).person_ids.tolist()
+
+    assert chosen(1) == chosen(1)
+    assert len({tuple(chosen(seed)) for seed in range(10)}) > 5
+
+
+def test_lists_name_images(everyone: LSPExtendedDataset, tmp_path: Path) -> None:
+    (tmp_path / "val.txt").write_text("2.jpg\n\n 0.jpg \n")
+    assert choose_split(everyone, tmp_path, "val", 0).person_ids.tolist() == [1, 9, 10]
+    with pytest.raises(ConfigError, match=r"train\.txt, found no such file"):
+        choose_split(everyone, tmp_path, "train", 0)
+    (tmp_path / "train.txt").write_text("2.jpg\nother.jpg\n")
+    with pytest.raises(DataError, match=r"found 1 that the dataset does not.* 'other\.jpg'"):
+        choose_split(everyone, tmp_path, "train", 0)
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.2, -0.2, 0.0)])
+def test_fractions_that_are_no_split_are_refused(
+    everyone: LSPExtendedDataset, fractions: tuple[float, float, float]
+) -> None:
+    with pytest.raises(ConfigError, match="add up to 1"):
+        choose_split(everyone, fractions, "train", 0)
+
+
+def test_a_part_reads_as_the_whole_does(everyone: LSPExtendedDataset) -> None:
+    part = choose_split(everyone, (0.5, 0.25, 0.25), "test", 3)
+    assert part.skeleton == everyone.skeleton
+    assert part.boxes_around == everyone.boxes_around
+    for place, index in enumerate(part.indices.tolist()):
+        np.testing.assert_array_equal(part[place].image, everyone[index].image)
+        assert part.annotation(place).person_id == everyone.annotation(index).person_id
+        assert part.image_size(place) == everyone.image_size(index)
