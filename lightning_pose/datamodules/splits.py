@@ -24,7 +24,7 @@ def choose_split(people: PoseDataset, splits: Splits, split: str, seed: int) -> 
     """Choose the people of one split; people in one image are never in different splits.
 
     Args:
-        people: Everyone, with a table of annotations.
+        people: Everyone.
         splits: Fractions, or a folder of lists.
         split: "train", "val" or "test".
         seed: Seed of the order that fractions cut; not used for lists.
@@ -35,8 +35,14 @@ def choose_split(people: PoseDataset, splits: Splits, split: str, seed: int) -> 
     Raises:
         ConfigError: The fractions do not add up to 1, or there is no such list.
         DataError: A list names an image that the dataset does not have.
+
+    Example:
+        >>> from lightning_pose.datasets import SyntheticDataset
+        >>> everyone = SyntheticDataset("train", length=10)
+        >>> choose_split(everyone, (0.8, 0.1, 0.1), "val", seed=0).person_ids.tolist()
+        [8]
     """
-    images, image = np.unique(people.annotations.image_id, return_inverse=True)
+    images, image = np.unique(people.image_ids, return_inverse=True)
     if isinstance(splits, Path):
         chosen = _listed(images, splits / f"{split}.txt")
     else:

@@ -40,10 +40,15 @@ class PoseDataset(Dataset[Sample], ABC):
         """N, the number of people."""
         return len(self.person_ids)
 
+    @property
+    def image_ids(self) -> np.ndarray:
+        """The name of each person's image, which people in the same image share."""
+        return self.annotations.image_id
+
     def annotation(self, index: int) -> Annotation:
         """The annotation of one person, without decoding the image.
 
-        A dataset without a table overrides this.
+        A dataset without a table overrides this and `image_ids`.
 
         Args:
             index: Index of the person, from 0 to N - 1.

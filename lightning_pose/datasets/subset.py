@@ -32,6 +32,12 @@ class Subset(PoseDataset):
         self.boxes_around = people.boxes_around
         self.person_ids = people.person_ids[indices]
 
+    @property
+    @override
+    def image_ids(self) -> np.ndarray:
+        names: np.ndarray = self.people.image_ids[self.indices]
+        return names
+
     @override
     def annotation(self, index: int) -> Annotation:
         return self.people.annotation(int(self.indices[index]))

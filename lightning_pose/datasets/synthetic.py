@@ -63,6 +63,14 @@ class SyntheticDataset(PoseDataset):
         self.person_ids += _SPLITS.index(split) * _PEOPLE_PER_SPLIT
         self._last: tuple[int, DrawnPerson] | None = None
 
+    @property
+    @override
+    def image_ids(self) -> np.ndarray:
+        return np.array([self._image_id(index) for index in range(self.length)])
+
+    def _image_id(self, index: int) -> str:
+        return f"synthetic/{self.split}/{index:09d}"
+
     @override
     def annotation(self, index: int) -> Annotation:
         """Draw one person and return the annotation.
@@ -90,7 +98,7 @@ class SyntheticDataset(PoseDataset):
             area=float(person.mask.sum()),
             labels={},
             person_id=int(self.person_ids[index]),
-            image_id=f"synthetic/{self.split}/{index:09d}",
+            image_id=self._image_id(index),
         )
 
     @override

@@ -34,7 +34,7 @@ def test_everyone_is_in_one_part_of_about_its_size(
             # Half of the largest image at each end.
             assert abs(len(part) - 40 * fraction) <= 7
             assert (np.diff(part.indices) > 0).all()
-        images = [set(everyone.annotations.image_id[part.indices]) for part in parts]
+        images = [set(part.image_ids) for part in parts]
         assert sum(len(one) for one in images) == 10
 
 
@@ -71,4 +71,5 @@ def test_a_part_reads_as_the_whole_does(everyone: LSPExtendedDataset) -> None:
     for place, index in enumerate(part.indices.tolist()):
         np.testing.assert_array_equal(part[place].image, everyone[index].image)
         assert part.annotation(place).person_id == everyone.annotation(index).person_id
+        assert part.image_ids[place] == everyone.annotations.image_id[index]
         assert part.image_size(place) == everyone.image_size(index)

@@ -19,6 +19,13 @@ def test_a_person_depends_on_split_and_index_alone() -> None:
         np.testing.assert_equal(vars(one), vars(other))
 
 
+def test_every_person_has_an_image_of_their_own() -> None:
+    people = SyntheticDataset("test", length=12)
+    names = [people.annotation(index).image_id for index in range(12)]
+    assert people.image_ids.tolist() == names
+    assert len(set(names)) == 12
+
+
 def test_splits_share_nobody() -> None:
     splits = [SyntheticDataset(name, length=100) for name in ("train", "val", "test")]
     numbers = np.concatenate([people.person_ids for people in splits])
