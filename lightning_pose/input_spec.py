@@ -28,6 +28,9 @@ BoxAround = Literal["joints", "silhouette"]
 # median is 1.15 for our synthetic people and 1.21 for Leeds Sports Pose Extended.
 _SILHOUETTE = 1.18
 
+# No network for a single person needs more, and a typing error would use up all memory.
+_LONGEST_SIDE = 4096
+
 # A box that is a thousand times as long as it is wide would use up all memory.
 _LARGEST_ASPECT = 4
 
@@ -79,15 +82,16 @@ class InputSpec:
                 f"Expected input_spec with either size or short_side, found size {self.size} and "
                 f"short_side {self.short_side}; set exactly one of them."
             )
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 16):
+        sides = (self.short_side,) if self.size is None else self.size
+        if self.size is not None and len(sides) != 2:
             raise ConfigError(
-                "Expected input_spec.size as [height, width] of 16 pixels or more, found "
-                f"{list(self.size)}; correct it."
+                f"Expected input_spec.size as [height, width], found {list(sides)}; correct it."
             )
-        if self.short_side is not None and self.short_side < 16:
+        if not all(side is not None and 16 <= side <= _LONGEST_SIDE for side in sides):
+            name = "short_side" if self.size is None else "size"
             raise ConfigError(
-                "Expected input_spec.short_side of 16 pixels or more, found "
-                f"{self.short_side}; correct it."
+                f"Expected input_spec.{name} of 16 to {_LONGEST_SIDE} pixels, found "
+                f"{self.short_side if self.size is None else list(sides)}; correct it."
             )
         if self.multiple < 1 or (self.short_side or 1) % self.multiple:
             raise ConfigError(

@@ -183,7 +183,8 @@ def _training_steps(trainer: pl.Trainer, interval: str) -> int:
     # For training that is limited only by time, Lightning returns infinity, None or -1.
     if steps is None or not 0 < steps < math.inf:
         raise ConfigError(
-            "Expected trainer.max_epochs to set the length of the schedule, found "
-            f"{epochs}; set it, or set total_steps of the scheduler."
+            "Expected training of a known length of 1 step or more for the schedule, found "
+            f"{steps} steps with trainer.max_epochs {epochs}; set max_epochs, or the scheduler's "
+            "total_steps."
         )
     return int(steps)

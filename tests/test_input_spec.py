@@ -48,8 +48,9 @@ def test_a_line_of_a_config_leaves_the_defaults() -> None:
     [
         ({"size": None}, "either size or short_side, found size None and short_side None"),
         ({"short_side": 64}, r"found size \(128, 128\) and short_side 64"),
-        ({"size": (15, 64)}, r"16 pixels or more, found \[15, 64\]"),
-        ({"size": None, "short_side": 8}, "short_side of 16 pixels or more, found 8"),
+        ({"size": (15, 64)}, r"size of 16 to 4096 pixels, found \[15, 64\]"),
+        ({"size": None, "short_side": 8}, "short_side of 16 to 4096 pixels, found 8"),
+        ({"size": (200_000, 64)}, r"16 to 4096 pixels, found \[200000, 64\]"),
         ({"size": None, "short_side": 64, "multiple": 48}, "found 48 with short_side 64"),
         ({"multiple": 0}, "multiple of 1 or more.*found 0"),
         ({"enlarge": 0.0}, "enlarge of 0.1 or more, found 0.0"),

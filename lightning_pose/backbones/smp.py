@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -256,11 +255,11 @@ def _file_weights(path: str) -> dict[str, Any]:
 
     try:
         return load_state_dict(path, weights_only=True)
-    # The exception depends on what kind of file it is instead.
-    except (AttributeError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+    # What is raised depends on what kind of file it is instead.
+    except Exception as error:
         raise ConfigError(
-            f"Expected {path} to be a state dict, names to tensors, found a file that torch.load "
-            f"with weights_only refuses ({type(error).__name__}); save encoder.state_dict()."
+            f"Expected {path} to be a state dict, names to tensors, found a file that cannot be "
+            f"read as one ({type(error).__name__}); save encoder.state_dict()."
         ) from error
 
 

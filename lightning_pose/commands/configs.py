@@ -41,7 +41,7 @@ def find_config(name: str) -> Path:
             for path in place.rglob("*.yaml")
         }
     )
-    here = [path.name for path in Path().glob("*.yaml")]
+    here = [path.name for path in Path().glob("*.yaml") if path.is_file()]
     near = difflib.get_close_matches(name, [*here, *known], n=3, cutoff=0.4) or known
     raise ConfigError(
         f"Expected a config file, found no {name!r} in ., ./configs or among the shipped ones; "

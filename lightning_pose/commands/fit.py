@@ -1,5 +1,6 @@
 """`lightning fit`: train a model in a new run folder."""
 
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +22,13 @@ from lightning_pose.callbacks import (
     BestCheckpoint,
     ContactSheet,
     LastCheckpoint,
+    LongRunNotice,
     RunSummary,
     SavePredictions,
     log_config,
 )
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
-from lightning_pose.commands.configs import packages, split_configs, values
+from lightning_pose.commands.configs import packages, read_config, split_configs, values
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import Run
@@ -170,6 +172,7 @@ class FitCLI(PoseCLI):
             predictions,
             ContactSheet(self.folder / "pictures"),
             self.summary,
+            LongRunNotice(),
         ]
         return callbacks + ([LearningRateMonitor()] if loggers else [])
 
@@ -183,6 +186,7 @@ class FitCLI(PoseCLI):
     def before_fit(self) -> None:
         """Write the resolved config into the run's folder, and send it to the loggers."""
         if self.trainer.is_global_zero:
+            _report_busy_cores(self.trainer)
             config = yaml.safe_load(self._parser("fit").dump(self.saved, skip_unset=False))
             log_config(self.trainer.loggers, config)
             # In ASCII, which reads the same in every encoding that a machine may use for text
@@ -222,6 +226,7 @@ def main(command: str, argv: Sequence[str]) -> int:
             f"Expected --config to resume from {paths[-1]}, found none; name "
             f"{Path(paths[-1]).parent / 'config.yaml'}."
         )
+    _check_head_names(configs, words)
     named = [f"--config={path}" for path in configs]
     # Of all configs, because runs of one experiment are compared with each other.
     stems = dict.fromkeys(path.stem for path in configs)
@@ -230,6 +235,41 @@ def main(command: str, argv: Sequence[str]) -> int:
     except SIGTERMException:
         return 128 + signal.SIGTERM
     return 0
+
+
+def _check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
+    """Refuse a setting of a head that is not there, which would be a head without a class.
+
+    Raises:
+        ConfigError: A head's name is misspelt.
+    """
+    start = "--model.heads."
+    keys = [word.removeprefix(start).split("=")[0] for word in words if word.startswith(start)]
+    named = [key for key in keys if "." not in key or key.endswith(".class_path")]
+    known = {key.split(".")[0] for key in named}
+    for path in configs:
+        model = read_config(path).get("model")
+        heads = model.get("heads") if isinstance(model, dict) else None
+        known |= set(heads) if isinstance(heads, dict) else set()
+    for key in keys:
+        name = key.split(".")[0]
+        if name not in known:
+            raise ConfigError(
+                f"Expected a setting of one of the heads {', '.join(sorted(known))}, found "
+                f"{start}{key}; correct the name, or give the new head a class with {start}{name}."
+            )
+
+
+def _report_busy_cores(trainer: Trainer) -> None:
+    """Say that other programs compute on the cores that a training on the CPU needs."""
+    cores = os.cpu_count() or 1
+    # The average of the last minute, which Windows does not have.
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > cores / 2 and trainer.strategy.root_device.type == "cpu":
+        rank_zero_info(
+            f"Note: other programs have kept {load:.1f} of {cores} cores busy for the last minute; "
+            "this run will be slower. Several runs share the cores best with --threads 1 each."
+        )
 
 
 def _remove_heads(model: Namespace) -> None:

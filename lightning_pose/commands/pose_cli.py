@@ -1,11 +1,14 @@
 """What fit, validate and test share: LightningCLI for PoseModule and any data module."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.plugins.precision import Precision
@@ -40,6 +43,16 @@ _EXPECTED_WARNINGS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
 """Lightning's warnings about intended behaviour, for which it has no setting."""
+
+
+_NOT_ZERO = (
+    # Lightning divides by these.
+    "accumulate_grad_batches",
+    "check_val_every_n_epoch",
+    "val_check_interval",
+    # It would train nothing.
+    "limit_train_batches",
+)
 
 
 def _is_no_advertisement(record: logging.LogRecord) -> bool:
@@ -91,7 +104,13 @@ class PoseCLI(LightningCLI):
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Link the data module's seed to `seed_everything`."""
+        """Add the number of threads, and link the data module's seed to `seed_everything`."""
+        parser.add_argument(
+            "--threads",
+            type=PositiveInt | None,
+            help="Threads with which a process computes on the CPU; by default one per core. "
+            "With 1, several runs share a machine without waiting for each other.",
+        )
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -104,8 +123,9 @@ class PoseCLI(LightningCLI):
             raise ConfigError(
                 f"Expected seed_everything from 0 to {2**32 - 1}, found {seed}; correct it."
             )
-        for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
-            # Lightning divides by these.
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        for name in _NOT_ZERO:
             if settings.trainer[name] == 0:
                 raise ConfigError(f"Expected trainer.{name} above 0, found 0; the default is 1.")
 
@@ -129,7 +149,9 @@ class PoseCLI(LightningCLI):
         plugins = kwargs.pop("plugins", None) or as_list(chosen.plugins)
         if chosen.precision is None and not any(isinstance(p, Precision) for p in plugins):
             plugins = [*plugins, AutoPrecision()]
-        return super().instantiate_trainer(plugins=plugins, **kwargs)
+        trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
+        _refuse_more_processes_than_cores(trainer)
+        return trainer
 
     def _parse_ckpt_path(self) -> None:
         """Skip the checkpoint: Lightning looks for hyperparameters in it, and ours have none."""
@@ -137,6 +159,16 @@ class PoseCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         # Not an option: a checkpoint that needs code to be loaded is never loaded.
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+
+def _refuse_more_processes_than_cores(trainer: Trainer) -> None:
+    """Each process imports torch and reads data: too many would only use up all memory."""
+    most = max(4, os.cpu_count() or 1)
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:
+        raise ConfigError(
+            f"Expected at most {most} processes (trainer.devices) on the CPUs of this machine, "
+            f"found {trainer.num_devices}; use 1, whose threads use all cores."
+        )
 
 
 def as_list(value: Any) -> list[Any]:

@@ -13,6 +13,13 @@ from lightning_pose.errors import InputError
 
 __all__ = ["explain", "explain_setting", "explain_untrusted"]
 
+_NAMED_CLASS = "Problem with given class_path"
+_ALTERNATIVES = ("Errors:", "Expected a <class 'NoneType'>")
+"""Lines of jsonargparse's reports: where a class takes no such argument, and what tells nothing."""
+
+_LONGEST = 300
+"""The longest reason of another package that is shown, in characters."""
+
 _FILE_ERRORS = {
     errno.EACCES,
     errno.EDQUOT,
@@ -101,16 +108,29 @@ def _words(text: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost lines of jsonargparse's report, an indented tree, and the lines above them."""
+    """The innermost lines of jsonargparse's report, an indented tree, and the lines above them.
+
+    If the report has a branch for the class that was named, the other ways in which the value could
+    have been meant are left out.
+    """
     lines = [line for line in str(error).splitlines() if line.strip()]
     indents = [len(line) - len(line.lstrip(" -")) for line in lines]
+    named = [n for n, line in enumerate(lines) if _NAMED_CLASS in line]
+    if named:
+        last = named[-1]
+        inside = (n for n in range(last + 1, len(lines)) if indents[n] <= indents[last])
+        lines, indents = lines[: (end := next(inside, len(lines)))], indents[:end]
     kept: list[str] = []
     level = 0
     for line, indent in zip(reversed(lines), reversed(indents), strict=True):
         if indent == max(indents) or indent < level:
-            kept.insert(0, line.lstrip(" -"))
+            kept.insert(0, line.strip())
             level = indent
-    return _words(" ".join(kept))
+    kept = [line for line in kept if line.lstrip("- ") not in _ALTERNATIVES] or kept
+    # Items of a list are separated, except from the line that introduces them.
+    words = _words(" ".join(kept)).replace(": - ", ": ").replace(" - ", "; ").removeprefix("- ")
+    words = re.sub(r"(?:an? )?<class '([\w.]+)'>", r"\1", words)
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST].rsplit(' ', 1)[0]} ..."
 
 
 def _file(error: OSError) -> str | None:

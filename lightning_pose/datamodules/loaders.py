@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from lightning_pose.batch import collate
 from lightning_pose.datamodules.samplers import PersonBatchSampler
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.errors import ConfigError, InputError
+from lightning_pose.errors import ConfigError, DataError, InputError
 from lightning_pose.sample import CroppedSample
 from lightning_pose.transforms import PersonCrop, Photometric
 
@@ -102,6 +102,14 @@ class _Loader(DataLoader[Any]):
             kind = type(error)
             sentence = str(error).strip().split(f"{kind.__module__}.{kind.__qualname__}: ")[-1]
             raise kind(sentence) from error
+        except RuntimeError as error:
+            # torch has no class of its own for this.
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise DataError(
+                f"Expected {self.num_workers} data workers to run, found that one was killed, "
+                "usually for lack of memory; use fewer data.num_workers or close other programs."
+            ) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Empty: the data module keeps the position.

@@ -12,7 +12,7 @@ from torch import nn
 
 from lightning_pose.backbones import SMPBackbone
 from lightning_pose.backbones.smp import _normalisation
-from lightning_pose.errors import InputError
+from lightning_pose.errors import ConfigError, InputError
 
 # Each decoder in a narrow variant, with the strides of its dense and deep maps.
 DECODERS = {
@@ -288,3 +288,10 @@ def test_frozen_layers_are_those_that_the_map_is_made_by(encoder: str, stride: i
 def test_a_frozen_stride_that_no_map_has_is_refused() -> None:
     with pytest.raises(InputError, match=r"one of \[2, 4, 8, 16, 32\]"):
         SMPBackbone("FPN", TINY, frozen_stride=3)
+
+
+def test_a_damaged_safetensors_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(bytes(100))
+    with pytest.raises(ConfigError, match=r"weights\.safetensors to be a state dict"):
+        SMPBackbone("FPN", TINY, pretrained=str(path))

@@ -47,6 +47,13 @@ def test_a_config_in_this_folder_is_near_too(folder: Path) -> None:
         find_config("mime.yaml")
 
 
+def test_a_folder_is_no_config(folder: Path) -> None:
+    (folder / "mine.yaml").mkdir()
+    with pytest.raises(ConfigError, match=r"no 'mine\.yaml'") as error:
+        find_config("mine.yaml")
+    assert "did you mean mine.yaml" not in str(error.value)
+
+
 def test_a_config_is_plain_data(folder: Path) -> None:
     path = folder / "a.yaml"
     path.write_text("data: {root: grün}\n", encoding="utf-8")

@@ -36,6 +36,27 @@ def test_a_run_that_has_ended_is_not_resumed_for_nothing(
     assert not (here.parent / "ended").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (["--model.optimizer", "torch.optim.SGD"], "found SGD and WarmupCosine"),
+        (
+            ["--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size=1"],
+            "AdamW and StepLR",
+        ),
+    ],
+)
+def test_another_optimizer_or_scheduler_does_not_resume(
+    here: Path, capsys: pytest.CaptureFixture[str], change: list[str], found: str
+) -> None:
+    words = ["--config", "tiny.yaml", "--ckpt_path", str(here / "last.ckpt")]
+    words += ["--trainer.max_epochs", "3", "--run", "other", *change]
+    sentence = refused(capsys, "fit", *words)
+    assert "Expected to resume with AdamW and WarmupCosine" in sentence
+    assert found in sentence
+    assert not (here.parent / "other").exists()
+
+
 def test_weights_alone_are_not_resumed(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

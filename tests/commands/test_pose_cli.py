@@ -1,9 +1,11 @@
 """What fit, validate and test share, through the real `lightning fit`: words, configs, seeds."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from lightning_pose.cli import main
@@ -70,6 +72,11 @@ BAD_WORDS = [
     (["--trainer.devices", "0"], "devices"),
     (["--seed_everything", "-1"], "found -1"),
     (["--data.rotatoin", "3"], "rotatoin"),
+    (["--model.heads.hetmap.sigma", "3"], "one of the heads coordinates, heatmap, joints, mask"),
+    (["--model.heads.extra.sigma=3"], "a class with --model.heads.extra."),
+    (["--trainer.devices", "99"], "found 99; use 1"),
+    (["--threads", "0"], "threads"),
+    (["--trainer.callbacks+", "EarlyStopping"], "arguments are required: monitor; see `light"),
     (["--model.optimizer.lr", "-1"], "rate: -1"),
     (["--data.num_workers", "-1"], "found -1"),
     (["--run", "../gone"], "name of one folder"),
@@ -81,7 +88,7 @@ BAD_WORDS = [
     (["--trainer.precision", "bf16-true"], "bf16-tr"),
     (
         ["--trainer.callbacks", "os.system"],
-        "trainer.callbacks\": Errors: Problem with given class_path 'os.system'",
+        "trainer.callbacks\": Problem with given class_path 'os.system'",
     ),
 ]
 
@@ -117,10 +124,45 @@ def test_an_abbreviated_option_is_refused(here: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    "name", ["accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"]
+    "name",
+    [
+        "accumulate_grad_batches",
+        "check_val_every_n_epoch",
+        "limit_train_batches",
+        "val_check_interval",
+    ],
 )
-def test_what_lightning_divides_by_is_not_0(
+def test_what_is_divided_by_or_trains_nothing_is_not_0(
     here: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     words = ["--config", "tiny.yaml", f"--trainer.{name}", "0"]
     assert f"trainer.{name} above 0, found 0" in refused(capsys, "fit", *words)
+
+
+def test_a_new_head_may_be_given_on_the_command_line(here: Path) -> None:
+    words = ["--model.heads.extra", "HeatmapHead", "--model.heads.extra.sigma", "3"]
+    short = ["--trainer.fast_dev_run", "true", "--run", "extra"]
+    assert main(["fit", "--config", "tiny.yaml", *words, *short]) == 0
+
+
+def test_threads_are_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    last = str(here / "last.ckpt")
+    assert main(["validate", "--ckpt_path", last, "--threads", "1"]) == 0
+    assert chosen == [1]
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.9, True), (0.1, False)])
+def test_a_busy_machine_is_announced(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    load: float,
+    said: bool,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(os, "getloadavg", lambda: (load * (os.cpu_count() or 1), 9.0, 9.0))
+    short = ["--trainer.fast_dev_run", "true", "--run", f"busy_{said}"]
+    assert main(["fit", "--config", "tiny.yaml", *short]) == 0
+    assert ("--threads 1 each" in caplog.text) == said

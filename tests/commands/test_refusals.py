@@ -70,13 +70,12 @@ CHOICES = """Parser key "trainer.precision":
     [
         (
             TREE,
-            "Parser key \"data\": Errors: Problem with given class_path 'MyDataModule': "
-            "Parser key \"batch_size\": Expected a <class 'int'>. Got value: many",
+            "Parser key \"data\": Problem with given class_path 'MyDataModule': "
+            'Parser key "batch_size": Expected int. Got value: many',
         ),
         (
             CHOICES,
-            "Parser key \"trainer.precision\": Errors: Expected a <class 'int'> "
-            "Expected a typing.Literal['16', '32']",
+            "Parser key \"trainer.precision\": Expected int; Expected a typing.Literal['16', '32']",
         ),
         (
             "the following arguments are required: data\n",

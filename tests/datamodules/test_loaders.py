@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import albumentations as A
@@ -12,7 +13,7 @@ from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.errors import ConfigError, DataError, InputError
 from lightning_pose.geometry import crop_matrix
 from lightning_pose.input_spec import InputSpec
-from lightning_pose.sample import CroppedSample
+from lightning_pose.sample import CroppedSample, Pixels
 from lightning_pose.skeletons import LSP14
 from lightning_pose.transforms import PersonCrop, Photometric
 from tests.data.lspet import write_lspet
@@ -112,3 +113,18 @@ def test_a_bad_file_is_one_sentence_also_out_of_a_worker(tmp_path: Path, workers
     with pytest.raises(DataError, match=r"^Expected .*im00002\.jpg") as caught:
         list(loader)
     assert "\n" not in str(caught.value)
+
+
+class KilledWorker(LSPExtendedDataset):
+    """Kills the process that reads it, as the kernel does when memory runs out."""
+
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("not reached")
+
+
+def test_a_killed_worker_is_one_sentence(people: LSPExtendedDataset) -> None:
+    dataset = crops(KilledWorker(people.root, 1, 6))
+    loader = make_loader(dataset, PersonBatchSampler(InOrder(6, 2)), num_workers=1, on_gpu=False)
+    with pytest.raises(DataError, match=r"1 data workers to run, found that one was killed"):
+        list(loader)
