@@ -76,9 +76,12 @@ def read_config(path: Path) -> dict[str, Any]:
             "correct the file."
         )
     for key in ("data", "model", "trainer"):
-        if key in content and content[key] is None:
+        # A class alone may be named by a word, as on the command line.
+        if key in content and not isinstance(content[key], dict | str):
+            found = "none" if content[key] is None else f"a {type(content[key]).__name__}"
             raise ConfigError(
-                f"Expected settings below {key} in the config {path}, found none; remove the key."
+                f"Expected settings below {key} in the config {path}, found {found}; correct or "
+                "remove the key."
             )
     return content
 
