@@ -267,8 +267,8 @@ def _report_busy_cores(trainer: Trainer) -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > cores / 2 and trainer.strategy.root_device.type == "cpu":
         rank_zero_info(
-            f"Note: other programs use the CPU (load {load:.1f} on {cores} cores), which slows this "
-            "run down. Several runs share the cores best with --threads 1 each."
+            f"Note: other programs use the CPU (load {load:.1f} on {cores} cores), which slows "
+            "this run down. Several runs share the cores best with --threads 1 each."
         )
 
 
