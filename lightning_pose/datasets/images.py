@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from lightning_pose.errors import DataError
 from lightning_pose.geometry import crop_matrix, image_box
 
-__all__ = ["image_size", "read_image", "read_mask", "to_rgb"]
+__all__ = ["image_size", "image_suffixes", "read_image", "read_mask", "to_rgb"]
 
 
 def read_image(
@@ -218,6 +218,18 @@ def _formats() -> list[str]:
     """
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case, by which a folder's images are told from its other files.
+
+    Example:
+        >>> {".jpg", ".jpeg", ".png", ".webp"} <= image_suffixes(), ".txt" in image_suffixes()
+        (True, False)
+    """
+    known, formats = Image.registered_extensions(), _formats()
+    return frozenset(suffix for suffix, name in known.items() if name in formats)
 
 
 def _refusal(path: Path | str, error: Exception) -> DataError:

@@ -1,0 +1,258 @@
+"""A folder of photographs with keypoints as OpenPose writes them, masks and image-level labels."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from typing_extensions import override
+
+from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.datasets.images import image_size, image_suffixes, read_image, read_mask
+from lightning_pose.datasets.label_table import LabelTable, read_label_table
+from lightning_pose.datasets.measures import joint_boxes, segment_lengths
+from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.sample import Annotations, Pixels
+from lightning_pose.skeletons import BODY25
+
+__all__ = ["FolderDataset"]
+
+_LAYOUT = "images/NAME.jpg with keypoints/NAME_keypoints.json"
+_KEYPOINTS = "_keypoints.json"
+
+# No image is a million pixels wide, and larger numbers would break the arithmetic.
+_FARTHEST = 1e6
+
+
+class FolderDataset(PoseDataset):
+    """Photographs of one person each, with keypoints as OpenPose writes them (Cao et al., 2019).
+
+    The folder holds the images, OpenPose's output for them (`--write_json`), and optionally masks
+    and image-level labels:
+
+        root/images/NAME.jpg                   any format that `read_image` reads
+        root/keypoints/NAME_keypoints.json     25 joints (BODY_25) of each person in the image
+        root/masks/NAME.png                    0 background, 255 person; any mask may be missing
+        root/labels.csv                        optional, see `read_label_table`
+
+    Only images with exactly one person are kept. Images without keypoints and keypoints without an
+    image are left out as well. Coordinates are pixels from 0; a joint of confidence 0 is
+    unlabelled, any other is visible, even outside the image. The box encloses the labelled joints,
+    and the torso runs from the right shoulder to the left hip. The size of the head and the area
+    are unknown. The `person_id` is the place of the image among all images sorted by name, from 0.
+
+    Args:
+        root: The folder.
+        min_joints: People with fewer labelled joints are left out. By default, everyone with a
+            joint is kept, because many photographs show only a part of the person.
+
+    Attributes:
+        skipped: How many images or files were left out, by reason.
+
+    Raises:
+        ConfigError: There is no such folder, or `min_joints` is not from 0 to 25.
+        DataError: No image has keypoints or none can be used, or files are damaged or do not fit
+            together.
+    """
+
+    def __init__(self, root: str | Path, min_joints: int = 1) -> None:
+        self.root = Path(root).expanduser()
+        self.min_joints = min_joints
+        if not 0 <= min_joints <= BODY25.num_joints:
+            raise ConfigError(
+                f"Expected min_joints from 0 to {BODY25.num_joints}, found {min_joints}; "
+                "correct it."
+            )
+        self.skeleton = BODY25
+        images = _find_images(self.root)
+        table = read_label_table(self.root / "labels.csv")
+        self.labels = table.classes
+        places, joints, self.skipped = _read_keypoints(self.root, images, min_joints)
+        names = list(images.values())
+        _check_labels(table, names, self.root / "labels.csv")
+        masked = _find_masks(self.root / "masks", images)
+        self.has_mask = np.array([stem in masked for stem in images])[places]
+        self.annotations = _annotations(joints, places, names, table)
+        self.person_ids = self.annotations.person_id
+
+    @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return image_size(self._image(index))
+
+    @override
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        """Read one person's image and, if there is one, the mask.
+
+        Args:
+            index: Index of the person, from 0 to N - 1.
+            shrink: How much smaller the image may be, see `read_image`; the mask is never smaller.
+
+        Returns:
+            The pixels.
+
+        Raises:
+            DataError: The image or the mask cannot be read, or they differ in size.
+        """
+        path = self._image(index)
+        image, frame = read_image(path, shrink)
+        if not self.has_mask[index]:
+            return Pixels(image=image, image_frame=frame)
+        size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
+        mask = read_mask(self.root / "masks" / f"{path.stem}.png", path, size)
+        return Pixels(image=image, mask=mask, image_frame=frame)
+
+    def _image(self, index: int) -> Path:
+        return self.root / "images" / str(self.annotations.image_id[index])
+
+
+def _annotations(
+    joints: Float64[np.ndarray, "N 25 3"], places: list[int], names: list[str], table: LabelTable
+) -> Annotations:
+    """The table of people, in which confidence 0 makes a joint unlabelled."""
+    labelled = joints[:, :, 2] > 0
+    keypoints = np.where(labelled[:, :, None], joints[:, :, :2], 0).astype(np.float32)
+    visibility = np.where(labelled, 2, 0).astype(np.uint8)
+    chosen = [names[place] for place in places]
+    return Annotations(
+        keypoints=keypoints,
+        visibility=visibility,
+        box=joint_boxes(keypoints, visibility),
+        head_size=segment_lengths(keypoints, visibility, BODY25.head),
+        torso_size=segment_lengths(keypoints, visibility, BODY25.torso),
+        area=np.zeros(len(places), dtype=np.float32),
+        person_id=np.array(places, dtype=np.int64),
+        image_id=np.array(chosen),
+        labels=table.of(chosen),
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    """The names of a folder's files, sorted, without hidden ones; empty if there is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+
+
+def _find_images(root: Path) -> dict[str, str]:
+    """The images by their names without suffix, which is how the other files refer to them."""
+    if not root.is_dir():
+        raise ConfigError(
+            f"Expected a folder with {_LAYOUT} at {root}, found no such folder; correct the root."
+        )
+    images: dict[str, str] = {}
+    for name in _files(root / "images"):
+        if Path(name).suffix.lower() not in image_suffixes():
+            continue
+        other = images.setdefault(Path(name).stem, name)
+        if other != name:
+            raise DataError(
+                f"Expected names in {root / 'images'} that differ without their suffixes, found "
+                f"{other} and {name}; rename one of them, and its keypoints."
+            )
+    return images
+
+
+def _find_masks(folder: Path, images: dict[str, str]) -> set[str]:
+    files = _files(folder)
+    masks = {Path(name).stem for name in files if name.endswith(".png")} & set(images)
+    if files and not masks:
+        raise DataError(
+            f"Expected masks with the names of images, as {next(iter(images))}.png, in {folder}, "
+            f"found no such name but {files[0]}; rename them, or remove the folder to train "
+            "without masks."
+        )
+    return masks
+
+
+def _check_labels(table: LabelTable, names: list[str], path: Path) -> None:
+    if table.images and not set(table.images) & set(names):
+        raise DataError(
+            f"Expected names of images such as {names[0]} in the column 'image' of {path}, found "
+            f"none of the folder's, but {table.images[0]!r}; write them with their suffixes."
+        )
+
+
+def _read_keypoints(
+    root: Path, images: dict[str, str], min_joints: int
+) -> tuple[list[int], Float64[np.ndarray, "N 25 3"], dict[str, int]]:
+    """The places of the images to use, their people's joints, and how many others were skipped."""
+    folder = root / "keypoints"
+    files = {name.removesuffix(_KEYPOINTS) for name in _files(folder) if name.endswith(_KEYPOINTS)}
+    if not files & set(images):
+        raise DataError(
+            f"Expected {_LAYOUT} in {root}, found {len(images)} images and {len(files)} files of "
+            "keypoints, of which no two have the same NAME; rename the files, or correct the root."
+        )
+    places, joints = [], []
+    skipped = Counter({"without an image": len(files - set(images))})
+    for place, stem in enumerate(images):
+        if stem not in files:
+            skipped["without keypoints"] += 1
+            continue
+        path = folder / f"{stem}{_KEYPOINTS}"
+        people = _read_people(path)
+        if len(people) != 1:
+            skipped["with several people" if people else "with no person"] += 1
+            continue
+        person = _joints(people[0], path)
+        if np.count_nonzero(person[:, 2] > 0) < min_joints:
+            skipped[f"with fewer than {min_joints} joints"] += 1
+            continue
+        places.append(place)
+        joints.append(person)
+    found = {reason: count for reason, count in skipped.items() if count}
+    if not places:
+        raise DataError(
+            f"Expected images of one person with {min_joints} joints or more in {root}, found only "
+            f"{', '.join(f'{count} {reason}' for reason, count in found.items())}; choose other "
+            "images, or a smaller min_joints."
+        )
+    return places, np.stack(joints), found
+
+
+def _read_people(path: Path) -> list[Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    # Python's reader follows nested lists by recursion.
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"Expected keypoints as JSON in {path}, found that it cannot be read ({error}); write "
+            "the file again, or remove it to leave its image out."
+        ) from error
+    people = content.get("people") if isinstance(content, dict) else None
+    if not isinstance(people, list):
+        raise DataError(
+            f"Expected a list 'people' in {path}, found none; use the file that OpenPose writes "
+            "with --write_json."
+        )
+    return people
+
+
+def _joints(person: Any, path: Path) -> Float64[np.ndarray, "25 3"]:
+    """x, y and confidence of a person's joints."""
+    values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
+    count = 3 * BODY25.num_joints
+    if not isinstance(values, list) or len(values) != count:
+        found = f"{len(values)} values" if isinstance(values, list) else "no such list"
+        raise DataError(
+            f"Expected {count} numbers in 'pose_keypoints_2d' of {path}, x, y and confidence of "
+            f"each joint, found {found}; run OpenPose with --model_pose BODY_25."
+        )
+    for value in values:
+        # A boolean is an integer in Python. NaN fails any comparison.
+        if type(value) not in (int, float) or not abs(value) < _FARTHEST:
+            found = type(value).__name__ if isinstance(value, list | dict) else repr(value)[:40]
+            raise DataError(
+                f"Expected finite numbers in 'pose_keypoints_2d' of {path}, found {found}; write "
+                "0, 0, 0 for a joint that is not labelled."
+            )
+    joints = np.array(values, dtype=np.float64).reshape(-1, 3)
+    labelled = joints[joints[:, 2] > 0, :2]
+    if len(labelled) > 1 and np.abs(labelled).max() <= 1:
+        raise DataError(
+            f"Expected keypoints in pixels of the image in {path}, found all of them from -1 to 1; "
+            "run OpenPose with --keypoint_scale 0."
+        )
+    return joints
