@@ -141,10 +141,11 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         """Shuffled and augmented people, from the position in training.
 
         Raises:
-            ConfigError: There are fewer people than one batch but several processes, or a
-                checkpoint is from a run whose epochs had a different number of batches.
+            ConfigError: There is nobody, there are fewer people than one batch but several
+                processes, or a checkpoint is from a run whose epochs had a different number of
+                batches.
         """
-        people, (_, world_size) = self._people("train"), self._process()
+        people, (_, world_size) = self._anybody("train"), self._process()
         if len(people) < self.batch_size and world_size > 1:
             raise ConfigError(
                 f"Expected at least batch_size={self.batch_size} people for training in "
@@ -186,6 +187,16 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             self._datasets[split] = people
         return self._datasets[split]
 
+    def _anybody(self, split: Split) -> PoseDataset:
+        """The people of a split that must have some."""
+        people = self._people(split)
+        if not len(people):
+            raise ConfigError(
+                f"Expected at least one person in the {split} split, found none; choose other "
+                "splits, or more people."
+            )
+        return people
+
     def _sampler(self, split: Split, seed: int | None, drop_last: bool) -> PersonBatchSampler:
         """The batches of this process; without a seed they are the same in every epoch."""
         count, size = len(self._people(split)), self.batch_size
@@ -209,7 +220,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         return self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Any]:
-        people, (_, world_size) = self._people(split), self._process()
+        people, (_, world_size) = self._anybody(split), self._process()
         if len(people) < world_size:
             raise ConfigError(
                 f"Expected at least one person in the {split} split for each of {world_size} "

@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_pose.cli import main
 from lightning_pose.datamodules import FolderDataModule, PoseDataModule
-from lightning_pose.errors import DataError
+from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import BODY25
 from tests.data.folder import write_folder
@@ -60,6 +60,19 @@ def test_splits_may_be_lists(root: Path, tmp_path: Path) -> None:
     assert sorted(batch.image_id) == ["0001.jpg", "0003.jpg"]
     (batch,) = data.val_dataloader()
     assert batch.image_id == ["0002.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("splits", "split"),
+    [((0.0, 0.5, 0.5), "train"), ((0.5, 0.0, 0.5), "val"), ((0.8, 0.2, 0.0), "test")],
+)
+def test_a_split_without_people_is_refused_when_it_is_needed(
+    root: Path, splits: tuple[float, float, float], split: str
+) -> None:
+    data = module(root, splits=splits)
+    data.setup("fit")
+    with pytest.raises(ConfigError, match=f"one person in the {split} split, found none"):
+        getattr(data, f"{split}_dataloader")()
 
 
 def test_who_is_left_out_is_said_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
