@@ -38,10 +38,11 @@ class FolderDataset(PoseDataset):
         root/labels.csv                        optional, see `read_label_table`
 
     Only images with exactly one person are kept. Images without keypoints and keypoints without an
-    image are left out as well. Coordinates are pixels from 0; a joint of confidence 0 is
-    unlabelled, any other is visible, even outside the image. The box encloses the labelled joints,
-    and the torso runs from the right shoulder to the left hip. The size of the head and the area
-    are unknown. The `person_id` is the place of the image among all images sorted by name, from 0.
+    image are left out as well. Coordinates are pixels of the upright image, from 0; a joint of
+    confidence 0 is unlabelled, any other is visible, even outside the image. The box encloses the
+    labelled joints, and the torso runs from the right shoulder to the left hip. The size of the
+    head and the area are unknown. The `person_id` is the place of the image among all images sorted
+    by name, from 0, so that it depends on no setting.
 
     Args:
         root: The folder.
@@ -205,7 +206,8 @@ def _read_keypoints(
     found = {reason: count for reason, count in skipped.items() if count}
     if not places:
         raise DataError(
-            f"Expected images of one person with {min_joints} joints or more in {root}, found only "
+            f"Expected images of one person with min_joints={min_joints} labelled joints or more "
+            f"in {root}, found only "
             f"{', '.join(f'{count} {reason}' for reason, count in found.items())}; choose other "
             "images, or a smaller min_joints."
         )

@@ -61,8 +61,8 @@ def read_label_table(path: Path) -> LabelTable:
     """Read a table of image-level labels, such as activity or height.
 
     The first row names the columns. The column `image` has the names of the images, such as
-    walk.jpg, and each other column is a label: a number where all cells are numbers, else a class.
-    An empty cell is unknown.
+    walk.jpg, and each other column is a label: a number if its cells are numbers, a class if they
+    are text. An empty cell is unknown.
 
     Args:
         path: A CSV file in UTF-8, which need not be there.

@@ -245,7 +245,7 @@ def spoil_everyone(root: Path) -> None:
         (spoil_twins, r"differ without their suffixes, found 0002\.jpg and 0002\.png"),
         (spoil_masks, r"as 0000\.png, in .*masks, found no such name but 0000_mask\.png"),
         (spoil_labels, r"such as 0000\.jpg in the column 'image' of .*labels\.csv.* but '0000'"),
-        (spoil_everyone, r"one person with 1 joints or more.*only 6 with several people"),
+        (spoil_everyone, r"one person with min_joints=1 labelled.*only 6 with several people"),
     ],
 )
 def test_files_that_do_not_fit_together_are_one_sentence(tmp_path, spoil, message) -> None:
