@@ -150,6 +150,7 @@ def test_images_of_any_format_are_found_and_other_files_ignored(tmp_path: Path) 
     (images / "old.jpg").mkdir()
     dataset = FolderDataset(root)
     assert dataset.image_ids.tolist()[:4] == ["0000.JPG", "0001.png", "0002.webp", "0003.jpg"]
+    assert dataset.skipped == {}
     for index in range(6):
         pixels = dataset.read(index)
         check_pixels(pixels, dataset.annotation(index))
