@@ -3,6 +3,7 @@
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.lsp import LSPDataset
 from lightning_pose.datasets.lspet import LSPExtendedDataset
+from lightning_pose.datasets.mix import MixedDataset
 from lightning_pose.datasets.synthetic import SyntheticDataset
 
-__all__ = ["LSPDataset", "LSPExtendedDataset", "PoseDataset", "SyntheticDataset"]
+__all__ = ["LSPDataset", "LSPExtendedDataset", "MixedDataset", "PoseDataset", "SyntheticDataset"]
