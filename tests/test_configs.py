@@ -53,6 +53,12 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/lsp.yaml":
         write_lsp(tmp_path / "lsp", count=9)
         words += ["--data.root=lsp", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay == "data/mix.yaml":
+        write_lspet(tmp_path / "data" / "lspet", count=9)
+        write_lsp(tmp_path / "data" / "lsp", count=6)
+        words += ["--data.sets.lspet.init_args.train=[1,6]"]
+        words += ["--data.sets.lspet.init_args.val=[7,9]"]
+        words += ["--data.sets.lsp.init_args.train=[1,4]", "--data.sets.lsp.init_args.val=[5,6]"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

@@ -3,11 +3,13 @@
 from lightning_pose.datamodules.base import PoseDataModule
 from lightning_pose.datamodules.lsp import LSPDataModule
 from lightning_pose.datamodules.lspet import LSPExtendedDataModule
+from lightning_pose.datamodules.mix import MixedDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
 __all__ = [
     "LSPDataModule",
     "LSPExtendedDataModule",
+    "MixedDataModule",
     "PoseDataModule",
     "SyntheticDataModule",
 ]
