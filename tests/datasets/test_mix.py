@@ -187,6 +187,10 @@ def test_a_person_that_its_set_gets_wrong_is_refused_as_there() -> None:
     people.skeleton = MPII16
     with pytest.raises(DataError, match=r"visibility of shape \(16,\) for person 12 in 'é1\.jpg'"):
         MixedDataset({"m": people}, LSP14).annotation(1)
+    people = Table(LSP14)
+    people.labels = SPORTS
+    with pytest.raises(DataError, match=r"the labels \['sport', 'age'\] for person 12"):
+        MixedDataset({"m": people}, LSP14).annotation(1)
 
 
 @pytest.mark.parametrize(
