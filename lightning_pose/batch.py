@@ -96,6 +96,11 @@ class Batch:
             return [(list(range(len(self))), self)]
         return [(places, self._select(places, size)) for size, places in groups.items()]
 
+    def select(self, places: list[int]) -> "Batch":
+        """The people at some indices."""
+        chosen = self._map(lambda value: value[places])
+        return replace(chosen, image_id=[self.image_id[place] for place in places])
+
     def to(self, *args: Any, **kwargs: Any) -> "Batch":
         """A copy with every tensor moved as by `torch.Tensor.to`; names are kept."""
         return self._map(lambda value: value.to(*args, **kwargs))
@@ -117,14 +122,13 @@ class Batch:
 
     def _select(self, places: list[int], size: tuple[int, int]) -> "Batch":
         """The people at some indices, with their images cropped to a size."""
-        chosen = self._map(lambda value: value[places])
+        chosen = self.select(places)
         height, width = size
         return replace(
             chosen,
             image=chosen.image[:, :, :height, :width],
             mask=chosen.mask[:, :height, :width],
             valid=chosen.valid[:, :height, :width],
-            image_id=[self.image_id[place] for place in places],
         )
 
 

@@ -132,9 +132,11 @@ class PoseModule(pl.LightningModule):
         return self.network.named_heads
 
     def setup(self, stage: str) -> None:
-        """Refuse a trainer or a data module that does not fit, see `module_checks`."""
+        """Refuse a trainer or data that do not fit; score the sets of a mix separately, too."""
         module_checks.check_precision(self.trainer)
-        module_checks.check_data(self.spec(), getattr(self.trainer, "datamodule", None))
+        module_checks.check_data(self.spec(), data := getattr(self.trainer, "datamodule", None))
+        for name in self.evaluations:
+            self._evaluation(name).scores.divide(getattr(data, "set_names", ()))
 
     def forward(self, image: Tensor) -> dict[str, Output]:
         """Compute every head's raw output, see `PoseNetwork.forward`."""
@@ -171,8 +173,7 @@ class PoseModule(pl.LightningModule):
         total, step, numbers = self._losses.combine(terms, views, self.weighting, self)
         self._step = step if self.weighting.own_backward else None
         for name, value in numbers.items():
-            key = f"train/loss/{name}".rstrip("/")
-            self.log(key, value, prog_bar=not name)
+            self.log(f"train/loss/{name}".rstrip("/"), value, prog_bar=not name)
         if self._trainer is None or self.trainer.world_size > 1:
             total = total + self.network.zero(features)
         return total

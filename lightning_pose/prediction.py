@@ -68,6 +68,10 @@ class Prediction:
         """The names of the fields that are filled."""
         return [f.name for f in fields(self) if getattr(self, f.name) is not None]
 
+    def select(self, places: list[int]) -> "Prediction":
+        """The predictions for the people at some indices."""
+        return Prediction(**{name: getattr(self, name)[places] for name in self.fields()})
+
     @classmethod
     def join(cls, parts: Sequence[tuple[list[int], "Prediction"]]) -> "Prediction":
         """Join the predictions for `Batch.parts`; smaller maps are padded with 0.

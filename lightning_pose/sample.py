@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int8, Int64, UInt8
 
-__all__ = ["Annotation", "Annotations", "CroppedSample", "Pixels", "Sample"]
+__all__ = ["PEOPLE_PER_SET", "Annotation", "Annotations", "CroppedSample", "Pixels", "Sample"]
+
+PEOPLE_PER_SET = 2**40
+"""In a mix, a `person_id` is this times the number of the set, plus that of the person within it.
+
+It is above the largest number of any published dataset (COCO's crowds are near 10**12), and leaves
+room for 2**23 sets in 64 bits.
+"""
 
 
 @dataclass
@@ -22,14 +29,14 @@ class Annotation:
         keypoints: (x, y) per joint; (0, 0) where the visibility is 0, never NaN.
         visibility: COCO's flags: 0 unlabelled, 1 labelled but occluded, 2 visible.
         box: (x0, y0, x1, y1), which the crop enlarges: tight around the labelled joints, or what
-            `PoseDataset.boxes_around` says; the whole image (`image_box`) for a person without.
+            `PoseDataset.box_around` says; the whole image (`image_box`) for a person without.
         head_size: The length that PCKh divides by, 0 where it is unknown.
         torso_size: The length that PCK divides by, 0 where it is unknown.
         area: Square pixels that the person covers, 0 where it is unknown.
         labels: Image-level labels by name: a class index (int, -1 unknown) or a number (float,
             NaN unknown).
         person_id: A number of 0 or more that identifies this person within its dataset, across
-            splits and runs.
+            splits and runs; see `PEOPLE_PER_SET` for a mix of datasets.
         image_id: The image's name, as shown in messages and images.
     """
 

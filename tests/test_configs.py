@@ -8,6 +8,7 @@ import wandb
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
 from tests.data.folder import write_folder
+from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
@@ -53,6 +54,15 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay in ("data/folder.yaml", "data/fashion.yaml"):
         write_folder(tmp_path / "folder", count=10)
         words += ["--data.root=folder"]
+    if overlay == "data/lsp.yaml":
+        write_lsp(tmp_path / "lsp", count=9)
+        words += ["--data.root=lsp", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay == "data/mix.yaml":
+        write_lspet(tmp_path / "data" / "lspet", count=9)
+        write_lsp(tmp_path / "data" / "lsp", count=6)
+        words += ["--data.sets.lspet.init_args.train=[1,6]"]
+        words += ["--data.sets.lspet.init_args.val=[7,9]"]
+        words += ["--data.sets.lsp.init_args.train=[1,4]", "--data.sets.lsp.init_args.val=[5,6]"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

@@ -22,9 +22,10 @@ class SavePredictions(Callback):
     In `fit` it is a listener of `BestCheckpoint`. The file has one row per person, sorted by
     `person_id`, and is enough to compute other metrics later:
 
-    * `person_id` (N,), `image_size` (N, 2) height and width of the source image, `crop_scale` (N,)
-      input pixels per source pixel, `box` (N, 4) and `head_size`, `torso_size` (N,) in source
-      pixels, and `area` (N,) in square source pixels, 0 where unknown;
+    * `person_id` (N,), in a mix 2**40 times the place of the set plus the number there,
+      `image_size` (N, 2) height and width of the source image, `crop_scale` (N,) input pixels per
+      source pixel, `box` (N, 4) and `head_size`, `torso_size` (N,) in source pixels, and `area`
+      (N,) in square source pixels, 0 where unknown;
     * the truth: `keypoints` (N, K, 2) in source pixels, `visibility` (N, K) before the crop, and
       `label/NAME` (N,) for each image-level label;
     * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,

@@ -29,14 +29,18 @@ class RunSummary(Callback):
 
     def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the metrics of a new best validation."""
+        data = getattr(trainer, "datamodule", None)
+        # Of the metrics per group, those of the sets of a mix.
+        sets = tuple(f"/{name}" for name in getattr(data, "set_names", ()))
         self.results = {
             key.removeprefix("val/"): float(value)
             for key, value in trainer.callback_metrics.items()
-            if key.startswith("val/") and key.count("/") == 2 and "/loss/" not in key
+            if key.startswith("val/") and "/loss/" not in key
+            if key.count("/") == 2 or (key.count("/") == 3 and key.endswith(sets))
         }
         main = float(trainer.callback_metrics["val/main"])
         self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}"
-        self._caveat = getattr(getattr(trainer, "datamodule", None), "caveat", "")
+        self._caveat = getattr(data, "caveat", "")
         metrics = getattr(pl_module, "metrics", {})
         self._units = {name: metric.unit for name, metric in metrics.items()}
 
@@ -71,6 +75,7 @@ class RunSummary(Callback):
     def _table(self) -> Table:
         table = Table("head", "metric", "value")
         for key, value in sorted(self.results.items()):
-            head, metric = key.split("/")
-            table.add_row(head, metric, f"{value:.4f} {self._units.get(metric, '')}".rstrip())
+            head, metric = key.split("/", 1)
+            unit = self._units.get(metric.split("/")[0], "")
+            table.add_row(head, metric, f"{value:.4f} {unit}".rstrip())
         return table

@@ -3,13 +3,17 @@
 from lightning_pose.datamodules.base import PoseDataModule
 from lightning_pose.datamodules.fashion import FashionDataModule
 from lightning_pose.datamodules.folder import FolderDataModule
+from lightning_pose.datamodules.lsp import LSPDataModule
 from lightning_pose.datamodules.lspet import LSPExtendedDataModule
+from lightning_pose.datamodules.mix import MixedDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
 __all__ = [
     "FashionDataModule",
     "FolderDataModule",
+    "LSPDataModule",
     "LSPExtendedDataModule",
+    "MixedDataModule",
     "PoseDataModule",
     "SyntheticDataModule",
 ]

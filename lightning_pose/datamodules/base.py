@@ -60,6 +60,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     Attributes:
         labels: Image-level labels by name, with the names of their classes; a label without classes
             is a number. A data module whose dataset has labels sets it in its constructor.
+        set_names: The names of the sets of a mix, for which metrics are also given one by one.
         caveat: What users of a model that is trained on these data should know, printed at the end
             of training; usually nothing.
 
@@ -68,6 +69,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     """
 
     caveat: ClassVar[str] = ""
+    set_names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -124,6 +126,27 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             InputError: The files are missing or do not fit together.
         """
 
+    def make_plan(self, split: Split, seed: int | None) -> Plan:
+        """Decide which people form the batches of a split: everyone once per epoch.
+
+        Args:
+            split: "train", "val" or "test".
+            seed: Seed for the order; None for batches that are the same in every epoch.
+
+        Returns:
+            The plan.
+        """
+        people, size = self._people(split), self.batch_size
+        # Fewer people than a batch form one small batch.
+        drop_last = split == "train" and len(people) >= size
+        if self.input_spec.short_side is not None:
+            if split not in self._sizes:
+                self._sizes[split] = input_sizes(people, self.input_spec)
+            return Buckets(self._sizes[split], size, seed, drop_last)
+        if seed is None:
+            return InOrder(len(people), size, drop_last)
+        return Shuffled(len(people), size, seed, drop_last)
+
     def setup(self, stage: str) -> None:
         """Open the splits of Lightning's stage, so that bad files are found before training.
 
@@ -145,20 +168,19 @@ class PoseDataModule(pl.LightningDataModule, ABC):
                 processes, or a checkpoint is from a run whose epochs had a different number of
                 batches.
         """
-        people, (_, world_size) = self._anybody("train"), self._process()
-        if len(people) < self.batch_size and world_size > 1:
-            raise ConfigError(
-                f"Expected at least batch_size={self.batch_size} people for training in "
-                f"{world_size} processes, found {len(people)}; choose a smaller batch_size."
-            )
+        people, (rank, world_size) = self._anybody("train"), self._process()
         # Lightning's overfit_batches means the same batches in every epoch.
         same = bool(getattr(self.trainer, "overfit_batches", 0))
         crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
         if same:
             crops = CropDataset(people, self._evaluation_crop)
-        # Fewer people than a batch form one small batch.
-        drop_last = len(people) >= self.batch_size
-        sampler = self._sampler("train", None if same else self.seed, drop_last)
+        plan = self.make_plan("train", None if same else self.seed)
+        if plan.num_people < self.batch_size and world_size > 1:
+            raise ConfigError(
+                f"Expected at least batch_size={self.batch_size} people for training in "
+                f"{world_size} processes, found {plan.num_people}; choose a smaller batch_size."
+            )
+        sampler = PersonBatchSampler(plan, rank, world_size)
         self._progress.follow(sampler, self.trainer)
         return make_loader(crops, sampler, self.num_workers, self._on_gpu())
 
@@ -197,20 +219,6 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             )
         return people
 
-    def _sampler(self, split: Split, seed: int | None, drop_last: bool) -> PersonBatchSampler:
-        """The batches of this process; without a seed they are the same in every epoch."""
-        count, size = len(self._people(split)), self.batch_size
-        plan: Plan
-        if self.input_spec.short_side is not None:
-            if split not in self._sizes:
-                self._sizes[split] = input_sizes(self._people(split), self.input_spec)
-            plan = Buckets(self._sizes[split], size, seed, drop_last)
-        elif seed is None:
-            plan = InOrder(count, size, drop_last)
-        else:
-            plan = Shuffled(count, size, seed, drop_last)
-        return PersonBatchSampler(plan, *self._process())
-
     def _process(self) -> tuple[int, int]:
         """Rank of this process, and the number of processes."""
         trainer = self.trainer
@@ -220,12 +228,12 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         return self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
 
     def _evaluation_loader(self, split: Split) -> DataLoader[Any]:
-        people, (_, world_size) = self._anybody(split), self._process()
+        people, (rank, world_size) = self._anybody(split), self._process()
         if len(people) < world_size:
             raise ConfigError(
                 f"Expected at least one person in the {split} split for each of {world_size} "
                 f"processes, found {len(people)}; evaluate with --trainer.devices 1."
             )
         crops = CropDataset(people, self._evaluation_crop)
-        sampler = self._sampler(split, seed=None, drop_last=False)
+        sampler = PersonBatchSampler(self.make_plan(split, seed=None), rank, world_size)
         return make_loader(crops, sampler, self.num_workers, self._on_gpu())

@@ -1,7 +1,7 @@
 """A deterministic order: which people form batch n of an epoch, and which process loads them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,7 +12,15 @@ from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.errors import ConfigError
 from lightning_pose.input_spec import InputSpec
 
-__all__ = ["Buckets", "InOrder", "PersonBatchSampler", "Plan", "Shuffled", "input_sizes"]
+__all__ = [
+    "Buckets",
+    "InOrder",
+    "PersonBatchSampler",
+    "Plan",
+    "Shuffled",
+    "Weighted",
+    "input_sizes",
+]
 
 
 class Plan(ABC):
@@ -55,9 +63,11 @@ class Plan(ABC):
             (index, draw) of the people in each batch.
         """
 
-    def _cut(self, order: Int64[np.ndarray, " N"]) -> list[Int64[np.ndarray, "B 2"]]:
-        """Cut an order in which everyone occurs once into batches."""
-        people = np.stack((order, np.zeros_like(order)), axis=1)
+    def _cut(
+        self, order: Int64[np.ndarray, " N"], draws: Int64[np.ndarray, " N"] | None = None
+    ) -> list[Int64[np.ndarray, "B 2"]]:
+        """Cut an order into batches; without draws, everyone occurs once."""
+        people = np.stack((order, np.zeros_like(order) if draws is None else draws), axis=1)
         starts = range(0, self.num_people, self.batch_size)
         return [people[start : start + self.batch_size] for start in starts]
 
@@ -98,6 +108,65 @@ class Shuffled(Plan):
         order = np.arange(self._everyone)
         np.random.default_rng([self.seed, epoch]).shuffle(order)
         return self._cut(order)
+
+
+class Weighted(Plan):
+    """Draws a fixed share of every epoch from each of several sets.
+
+    In an epoch, the people of a set are drawn equally often, or some of them once more; who that is
+    changes from epoch to epoch.
+
+    Args:
+        counts: People in each set; their indices follow each other.
+        weights: The share of each set, in any unit.
+        num_people: People per epoch, counting each draw.
+        batch_size: People per batch, over all processes.
+        seed: Seed for the order.
+        drop_last: Leave some people out of an epoch so that every batch is full.
+
+    Raises:
+        ConfigError: A set with a weight above 0 has no share of an epoch.
+
+    Example:
+        >>> plan = Weighted([2, 10], [3.0, 1.0], num_people=8, batch_size=4, seed=0)
+        >>> [batch.tolist() for batch in plan.batches(epoch=0)]
+        [[[1, 1], [0, 1], [0, 0], [8, 0]], [[0, 2], [6, 0], [1, 2], [1, 0]]]
+    """
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        weights: Sequence[float],
+        num_people: int,
+        batch_size: int,
+        seed: int,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(num_people, batch_size, drop_last)
+        self.seed = seed
+        edges = np.rint(np.cumsum([0.0, *weights]) / sum(weights) * num_people).astype(int)
+        self._counts, self._shares = list(counts), np.diff(edges).tolist()
+        for weight, share, count in zip(weights, self._shares, counts, strict=True):
+            if weight > 0 and not (share and count):
+                raise ConfigError(
+                    "Expected at least one person, and one per epoch, for every weight above 0, "
+                    f"found {share} of {num_people} per epoch from {count} people for the weight "
+                    f"{weight}; raise it, or set it to 0 to leave this set out."
+                )
+
+    @override
+    def batches(self, epoch: int) -> list[Int64[np.ndarray, "B 2"]]:
+        rng = np.random.default_rng([self.seed, epoch])
+        people, start = [np.empty((0, 2), dtype=np.int64)], 0
+        for count, share in zip(self._counts, self._shares, strict=True):
+            for draw, done in enumerate(range(0, share, max(1, count))):
+                order = start + rng.permutation(count)[: share - done]
+                people.append(np.stack((order, np.full_like(order, draw)), axis=1))
+            start += count
+        everyone = np.concatenate(people)
+        # Shuffled before it is cut, so that different people are left out in each epoch.
+        rng.shuffle(everyone)
+        return self._cut(*everyone.T)
 
 
 class Buckets(Plan):

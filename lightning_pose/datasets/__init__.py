@@ -2,7 +2,16 @@
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.folder import FolderDataset
+from lightning_pose.datasets.lsp import LSPDataset
 from lightning_pose.datasets.lspet import LSPExtendedDataset
+from lightning_pose.datasets.mix import MixedDataset
 from lightning_pose.datasets.synthetic import SyntheticDataset
 
-__all__ = ["FolderDataset", "LSPExtendedDataset", "PoseDataset", "SyntheticDataset"]
+__all__ = [
+    "FolderDataset",
+    "LSPDataset",
+    "LSPExtendedDataset",
+    "MixedDataset",
+    "PoseDataset",
+    "SyntheticDataset",
+]

@@ -25,7 +25,7 @@ class PoseDataset(Dataset[Sample], ABC):
         skeleton: The joints of every person, in order.
         labels: Image-level labels by name, with the names of their classes; a label without classes
             is a number.
-        boxes_around: What the boxes are tight around.
+        boxes_around: What the boxes are tight around; `box_around` says it for one person.
         person_ids: The number of each person within the dataset, across splits.
         annotations: The table that `annotation` reads.
     """
@@ -64,6 +64,10 @@ class PoseDataset(Dataset[Sample], ABC):
         if (annotation.box[2:] <= annotation.box[:2]).all():
             annotation.box = image_box(self.image_size(index))
         return annotation
+
+    def box_around(self, index: int) -> BoxAround:
+        """What the box of one person is tight around; in a mix it depends on the person's set."""
+        return self.boxes_around
 
     @abstractmethod
     def image_size(self, index: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from lightning_pose.errors import DataError
 from lightning_pose.sample import Annotation, Pixels
 from lightning_pose.skeletons import Skeleton
 
-__all__ = ["check_annotation", "check_disjoint", "check_people", "check_pixels"]
+__all__ = ["check_annotation", "check_disjoint", "check_form", "check_people", "check_pixels"]
 
 
 def check_people(
@@ -65,17 +65,15 @@ def check_disjoint(people: PoseDataset, others: PoseDataset, split: str, other: 
         )
 
 
-def check_annotation(annotation: Annotation, people: PoseDataset) -> None:
-    """Refuse labels that no training should see.
+def check_form(annotation: Annotation, people: PoseDataset) -> None:
+    """Refuse labels that are not those that the dataset says.
 
     Args:
         annotation: The labels of one person.
         people: The dataset that they are from.
 
     Raises:
-        DataError: The number of joints or the names of the labels differ from the dataset's, a
-            coordinate is not finite, a visibility is not 0, 1 or 2, or the box is not finite or not
-            ordered.
+        DataError: The number of joints or the names of the labels differ from the dataset's.
     """
     joints = people.skeleton.num_joints
     shapes = annotation.keypoints.shape, annotation.visibility.shape
@@ -87,6 +85,20 @@ def check_annotation(annotation: Annotation, people: PoseDataset) -> None:
         )
     if annotation.labels.keys() != people.labels.keys():
         raise _error(annotation, f"the labels {list(people.labels)}", str(list(annotation.labels)))
+
+
+def check_annotation(annotation: Annotation, people: PoseDataset) -> None:
+    """Refuse labels that no training should see.
+
+    Args:
+        annotation: The labels of one person.
+        people: The dataset that they are from.
+
+    Raises:
+        DataError: The form is not that of the dataset, see `check_form`, a coordinate is not
+            finite, a visibility is not 0, 1 or 2, or the box is not finite or not ordered.
+    """
+    check_form(annotation, people)
     if not np.isfinite(annotation.keypoints).all():
         raise _error(
             annotation, "finite keypoints", "NaN or infinity; unlabelled joints are (0, 0)"

@@ -5,6 +5,7 @@ from jaxtyping import Int64
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.input_spec import BoxAround
 from lightning_pose.sample import Annotation, Pixels
 
 __all__ = ["Subset"]
@@ -29,7 +30,6 @@ class Subset(PoseDataset):
         self.indices = indices
         self.skeleton = people.skeleton
         self.labels = people.labels
-        self.boxes_around = people.boxes_around
         self.person_ids = people.person_ids[indices]
 
     @property
@@ -41,6 +41,10 @@ class Subset(PoseDataset):
     @override
     def annotation(self, index: int) -> Annotation:
         return self.people.annotation(int(self.indices[index]))
+
+    @override
+    def box_around(self, index: int) -> BoxAround:
+        return self.people.box_around(int(self.indices[index]))
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

@@ -35,6 +35,11 @@ class Judged:
     input_errors: Float[Tensor, "B K"] | None = None
     mask: Int8[Tensor, "B H W"] | None = None
 
+    def select(self, places: list[int]) -> "Judged":
+        """The record of the people at some indices."""
+        found = {name: v[places] for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return Judged(self.prediction.select(places), self.batch.select(places), **found)
+
 
 def judge(prediction: Prediction, batch: Batch) -> Judged:
     """Compare keypoints with the labels before any transform, and pair a mask with the cropped one.

@@ -1,6 +1,6 @@
 """Which metrics apply to which head, and which of them is the main metric."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict, cast
 
 import torch
@@ -16,6 +16,7 @@ from lightning_pose.metrics.keypoints import KeypointMetric
 from lightning_pose.metrics.pck import PCK, PCKh
 from lightning_pose.metrics.rmse import RMSE
 from lightning_pose.prediction import Prediction
+from lightning_pose.sample import PEOPLE_PER_SET
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.task import Task
 
@@ -60,7 +61,7 @@ def default_metrics(skeleton: Skeleton) -> dict[str, PoseMetric]:
 
 
 class Scores(nn.Module):
-    """The metrics of every head over one set of people, and the main metric among them.
+    """The metrics of every head over some people, and the main metric among them.
 
     Each head gets its own copy of every metric whose `needs` it fills.
 
@@ -101,6 +102,8 @@ class Scores(nn.Module):
         self._metrics = nn.ModuleList(
             _built(metrics[name], task) for names in self._names.values() for name in names
         )
+        self._sets: list[str] = []
+        self._of_sets = nn.ModuleList()
         self._main = [f"{main_head}/{name}" for name in (*self._names[main_head], "loss")]
         if main_metric is not None:
             self._main = [self._find(main_metric, main_head)]
@@ -120,8 +123,22 @@ class Scores(nn.Module):
             f"{', '.join(losses)}, found {main_metric!r}; correct model.main_metric."
         )
 
-    def _metric(self, key: str) -> PoseMetric:
-        return cast("PoseMetric", self._metrics[self._keys.index(key)])
+    def divide(self, sets: Sequence[str]) -> None:
+        """Also score each set of a mix on its own from now on.
+
+        Args:
+            sets: The names of the sets, in the order of their people's `person_id`; none for people
+                that are not mixed.
+        """
+        self._sets = list(sets)
+        copies = [[cast("PoseMetric", metric).clone() for metric in self._metrics] for _ in sets]
+        self._of_sets = nn.ModuleList(nn.ModuleList(metrics) for metrics in copies)
+        self.reset()
+
+    def _metric(self, key: str, place: int | None = None) -> PoseMetric:
+        """A metric over everybody, or over the set at a place."""
+        metrics = self._metrics if place is None else cast("nn.ModuleList", self._of_sets[place])
+        return cast("PoseMetric", metrics[self._keys.index(key)])
 
     @torch.no_grad()
     def update(self, predictions: Mapping[str, Prediction], batch: Batch) -> Judgement:
@@ -139,6 +156,14 @@ class Scores(nn.Module):
             head: {name: self._metric(f"{head}/{name}").judge(record) for name in self._names[head]}
             for head, record in judged.items()
         }
+        for place in range(len(self._sets)):
+            of_set = batch.person_id // PEOPLE_PER_SET == place
+            rows: list[int] = of_set.nonzero().flatten().tolist()
+            # Most batches are of a single set.
+            for head, record in judged.items() if rows else ():
+                part = record if len(rows) == len(batch) else record.select(rows)
+                for name in self._names[head]:
+                    self._metric(f"{head}/{name}", place).judge(part)
         return Judgement(judged=judged, values=values)
 
     def compute(self, losses: Mapping[str, float | Tensor]) -> dict[str, Float[Tensor, ""]]:
@@ -148,14 +173,17 @@ class Scores(nn.Module):
             losses: The loss over all people by head name, and the weighted one as "".
 
         Returns:
-            The values by "HEAD/METRIC" and "HEAD/METRIC/GROUP", and the main metric as "main",
-            signed so that higher is better. A value is NaN if nothing was labelled.
+            The values by "HEAD/METRIC", "HEAD/METRIC/GROUP" and "HEAD/METRIC/SET", and the main
+            metric as "main", signed so that higher is better. A value is NaN if nothing was
+            labelled.
         """
         figures = {
             f"{key}/{group}" if group else key: figure
             for key in self._keys
             for group, figure in self._metric(key).results().items()
         }
+        for place, name in enumerate(self._sets):
+            figures |= {f"{key}/{name}": self._metric(key, place).compute() for key in self._keys}
         main = torch.tensor(torch.nan)
         for key in self._main:
             head, name = key.split("/")
@@ -176,7 +204,8 @@ class Scores(nn.Module):
     def reset(self) -> None:
         """Reset all metrics."""
         for key in self._keys:
-            self._metric(key).reset()
+            for place in (None, *range(len(self._sets))):
+                self._metric(key, place).reset()
 
 
 def _built(metric: PoseMetric, task: Task) -> PoseMetric:

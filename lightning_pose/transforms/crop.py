@@ -109,7 +109,7 @@ class PersonCrop:
             scale=(1 + self.scale) ** zoom,
             flip=bool(mirror),
             shift=(self.shift * right, self.shift * down),
-            around=dataset.boxes_around,
+            around=dataset.box_around(index),
             edges=(jitter * edges[0], jitter * edges[1], jitter * edges[2], jitter * edges[3]),
         )
         # Source pixels per crop pixel, along the axis of the crop that has fewer.

@@ -1,10 +1,15 @@
 """The summary prints the figures of best.ckpt, the folder, and a command that can be copied."""
 
 import shlex
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
+import pytorch_lightning as pl
+import torch
 
 from lightning_pose.callbacks import BestCheckpoint, RunSummary
+from lightning_pose.metrics import RMSE
 from tests.callbacks.model import StubModel, loader, make_trainer
 from tests.metrics.people import make_people
 
@@ -29,6 +34,27 @@ def test_it_prints_figures_folder_and_next_command(tmp_path, capsys) -> None:
     (command,) = (line for line in printed.splitlines() if line.startswith("Next: "))
     words = shlex.split(command.removeprefix("Next: "))
     assert words[words.index("--ckpt_path") + 1] == str(run / "best.ckpt")
+
+
+def test_it_shows_the_sets_of_a_mix_but_no_other_groups(tmp_path, capsys) -> None:
+    summary = RunSummary(tmp_path)
+    (tmp_path / "best.ckpt").touch()
+    found = {"main": 0.5, "joints/RMSE": 3.0, "joints/RMSE/lsp": 2.0, "joints/RMSE/left_knee": 9.0}
+    found["loss/joints"] = found["loss/joints/lsp"] = 7.0
+    trainer = MagicMock(
+        spec=pl.Trainer,
+        callback_metrics={f"val/{key}": torch.tensor(value) for key, value in found.items()},
+        current_epoch=0,
+        datamodule=SimpleNamespace(set_names=("lsp", "mpii"), caveat=""),
+    )
+    model = StubModel()
+    model.metrics = {"RMSE": RMSE()}
+    summary.keep_best(trainer, model)
+    assert summary.results == {"joints/RMSE": 3.0, "joints/RMSE/lsp": 2.0}
+    summary.print()
+    rows = [line.strip("│ ").split() for line in capsys.readouterr().out.splitlines()]
+    assert ["joints", "│", "RMSE", "│", "3.0000", "px"] in rows
+    assert ["joints", "│", "RMSE/lsp", "│", "2.0000", "px"] in rows
 
 
 def test_without_a_best_checkpoint_it_says_so(tmp_path, capsys) -> None:

@@ -73,6 +73,12 @@ def test_hostile_data_beside_a_checkpoint_are_refused(
         "{class_path: lightning_pose.datamodules.base.os.system}",
         "{class_path: LSPExtendedDataModule, init_args: {root: {class_path: hostile_trap.Evil}}}",
         "{class_path: LSPExtendedDataModule, init_args: {root: x, evil: hostile_trap.Evil}}",
+        "{class_path: MixedDataModule, init_args: {sets: {a: {class_path: hostile_trap.Evil}}}}",
+        "{class_path: MixedDataModule, init_args: {sets: {a: hostile_trap.Evil}}}",
+        "{class_path: MixedDataModule, init_args: {sets: {a: {class_path: SyntheticDataModule}},"
+        " skeleton: {class_path: hostile_trap.Evil}}}",
+        "{class_path: MixedDataModule, init_args: &a {sets: {a: {class_path: MixedDataModule,"
+        " init_args: *a}}}}",
         "{}",
         "[]",
         "1",

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lightning_pose.datamodules.samplers import (
@@ -9,6 +9,7 @@ from lightning_pose.datamodules.samplers import (
     PersonBatchSampler,
     Plan,
     Shuffled,
+    Weighted,
     input_sizes,
 )
 from lightning_pose.datasets import LSPExtendedDataset
@@ -23,11 +24,14 @@ SIZES = np.random.default_rng(0).choice([32, 48, 64], size=(24, 2))
 
 
 def plans(num_people: int, batch_size: int, drop_last: bool, seed: int = 1) -> list[Plan]:
+    # As many as there are, from two sets of which the second may be empty.
+    counts = [1, num_people - 1]
     return [
         InOrder(num_people, batch_size, drop_last),
         Shuffled(num_people, batch_size, seed, drop_last),
         Buckets(SIZES[:num_people], batch_size, seed, drop_last),
         Buckets(SIZES[:num_people], batch_size, None, drop_last),
+        Weighted(counts, [float(n) for n in counts], num_people, batch_size, seed, drop_last),
     ]
 
 
@@ -44,7 +48,7 @@ def people_of(batches: list[np.ndarray]) -> list[int]:
 
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("num_people", [1, 4, 21, 24])
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_an_epoch_has_everyone_once_in_full_batches(
     kind: int, num_people: int, drop_last: bool
 ) -> None:
@@ -60,7 +64,7 @@ def test_an_epoch_has_everyone_once_in_full_batches(
         assert not any(batch[:, 1].any() for batch in batches)
 
 
-@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("kind", [1, 2, 4])
 def test_the_order_depends_on_seed_and_epoch_alone(kind: int) -> None:
     def orders(seed: int) -> list[list[int]]:
         plan = plans(24, 4, False, seed)[kind]
@@ -74,7 +78,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(kind: int) -> None:
     assert sorted(first[0]) != first[0]
 
 
-@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("kind", [1, 2, 4])
 def test_who_is_left_out_changes_from_epoch_to_epoch(kind: int) -> None:
     plan = plans(23, 6, True)[kind]
     missing = [set(range(23)) - set(people_of(plan.batches(epoch))) for epoch in range(40)]
@@ -82,7 +86,7 @@ def test_who_is_left_out_changes_from_epoch_to_epoch(kind: int) -> None:
     assert set.union(*missing) == set(range(23))
 
 
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_a_batch_without_people_is_refused(kind: int) -> None:
     with pytest.raises(ConfigError, match="batch_size of 1 or more, found 0"):
         plans(20, 0, False)[kind]
@@ -154,6 +158,62 @@ def test_the_order_of_buckets_is_shuffled_and_a_short_batch_stays_last() -> None
     assert [len(plan.batches(epoch)[-1]) for epoch in range(5)] == [3] * 5
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from([0.0, 0.5, 1.0, 3.0])), min_size=1),
+    st.integers(20, 60),
+    st.integers(1, 7),
+)
+def test_every_epoch_has_the_share_of_each_set_and_draws_its_people_equally_often(
+    sets: list[tuple[int, float]], num_people: int, batch_size: int
+) -> None:
+    counts, weights = (list(column) for column in zip(*sets, strict=True))
+    weights[0] += 1.0
+    shares = np.array(weights) / sum(weights) * num_people
+    assume(all(share == 0 or share > 1 for share in shares))
+    plan = Weighted(counts, weights, num_people, batch_size, seed=3)
+    edges = np.cumsum([0, *counts])
+    for epoch in range(2):
+        batches = plan.batches(epoch)
+        assert all(len(batch) == batch_size for batch in batches[:-1])
+        drawn = np.concatenate(batches)
+        assert len(drawn) == num_people
+        # Nobody has the same draw twice, as that would be the same crop twice.
+        assert len(np.unique(drawn, axis=0)) == num_people
+        for start, stop, share in zip(edges[:-1], edges[1:], shares, strict=True):
+            part = drawn[(start <= drawn[:, 0]) & (drawn[:, 0] < stop)]
+            assert abs(len(part) - share) <= 1
+            times = np.bincount(part[:, 0] - start, minlength=stop - start)
+            assert times.max() - times.min() <= 1
+            assert part[:, 1].max(initial=0) == max(0, times.max() - 1)
+
+
+def test_who_is_drawn_changes_from_epoch_to_epoch_and_sets_are_shuffled_together() -> None:
+    plan = Weighted([4, 20], [1.0, 1.0], num_people=12, batch_size=6, seed=0)
+    found = [np.concatenate(plan.batches(epoch))[:, 0] for epoch in range(30)]
+    assert [int((order < 4).sum()) for order in found] == [6] * 30
+    assert set.union(*(set(order.tolist()) for order in found)) == set(range(24))
+    assert len({tuple(sorted(order)) for order in found}) == 30
+    # Of the first six people of the epochs, half are of the first set.
+    assert 60 < sum(int((order[:6] < 4).sum()) for order in found) < 120
+    again = Weighted([4, 20], [1.0, 1.0], num_people=12, batch_size=3, seed=0)
+    assert np.concatenate(again.batches(7))[:, 0].tolist() == found[7].tolist()
+
+
+@pytest.mark.parametrize(
+    ("counts", "weights", "found"),
+    [
+        ([5, 5], [1.0, 0.001], "found 0 of 10 per epoch from 5 people for the weight 0.001"),
+        ([5, 0], [1.0, 1.0], "found 5 of 10 per epoch from 0 people for the weight 1.0"),
+    ],
+)
+def test_a_set_of_which_nobody_would_be_drawn_is_refused(counts, weights, found) -> None:
+    with pytest.raises(ConfigError, match=found):
+        Weighted(counts, weights, num_people=10, batch_size=2, seed=0)
+    weights[1] = 0.0
+    plan = Weighted(counts, weights, num_people=10, batch_size=2, seed=0)
+    assert sorted(people_of(plan.batches(0))) == sorted([*range(5)] * 2)
+
+
 @pytest.mark.parametrize("subject", ["box", "image"])
 def test_input_sizes_are_those_of_the_crops(tmp_path, subject: str) -> None:
     write_lspet(tmp_path / "lspet", count=6, sizes=((60, 50), (40, 90)))
@@ -179,7 +239,7 @@ def test_a_person_is_named_with_its_epoch_and_draw() -> None:
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("num_people", [4, 8, 21, 23, 24])
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_processes_share_each_batch_without_doubles(
     kind: int, num_people: int, world_size: int, drop_last: bool
 ) -> None:
@@ -201,7 +261,7 @@ def test_processes_share_each_batch_without_doubles(
 
 
 @pytest.mark.parametrize("position", range(13))
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_it_resumes_from_any_position(kind: int, position: int) -> None:
     plan = plans(23, 4, False)[kind]
     uninterrupted = [batch for epoch in epochs(PersonBatchSampler(plan), 4) for batch in epoch]

@@ -42,6 +42,14 @@ def test_junk_of_invisible_joints_is_zero_and_not_in_the_box(tmp_path: Path) -> 
     assert sample.box.min() >= 5
 
 
+def test_junk_may_be_anything(tmp_path: Path) -> None:
+    root = tmp_path / "lspet"
+    write_lspet(root)
+    spoil_number(root, (11, 0, 3), np.nan)
+    spoil_number(root, (11, 1, 3), 1e300)
+    assert LSPExtendedDataset(root, first=4, last=4)[0].keypoints[11].tolist() == [0, 0]
+
+
 def test_a_person_without_mask_has_an_unknown_one(tmp_path: Path) -> None:
     root = tmp_path / "lspet"
     write_lspet(root, without_mask=(2,))
@@ -140,6 +148,20 @@ def spoil_axes(root: Path) -> None:
     scipy.io.savemat(root / "joints.mat", {"joints": np.zeros((14, 3))})
 
 
+def spoil_coordinate(root: Path) -> None:
+    spoil_number(root, (4, 1, 2), np.nan)
+
+
+def spoil_flag(root: Path) -> None:
+    spoil_number(root, (13, 2, 1), 2)
+
+
+def spoil_number(root: Path, place: tuple[int, int, int], value: float) -> None:
+    joints = scipy.io.loadmat(root / "joints.mat")["joints"]
+    joints[place] = value
+    scipy.io.savemat(root / "joints.mat", {"joints": joints})
+
+
 def spoil_fewer(root: Path) -> None:
     (root / "images" / "im00004.jpg").unlink()
 
@@ -168,6 +190,8 @@ def spoil_masks(root: Path) -> None:
         (spoil_name, r"'joints'.*found no such name"),
         (spoil_order, r"\(14, 3, N\).*found shape \(3, 14, 6\)"),
         (spoil_axes, r"\(14, 3, N\).*found shape \(14, 3\)"),
+        (spoil_coordinate, r"coordinates in pixels.*nan, 1\.0\] for joint 5 of person 3"),
+        (spoil_flag, r"flags of 0 and 1.*2\.0\] for joint 14 of person 2"),
         (spoil_fewer, r"6 annotations.*found 5 images.*with im00004\.jpg"),
         (spoil_more, "6 annotations.*found 7 images"),
         (spoil_folder, r"6 annotations.*found 0 images"),

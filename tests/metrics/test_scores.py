@@ -8,11 +8,12 @@ import torch
 from lightning_pose.batch import Batch
 from lightning_pose.errors import ConfigError
 from lightning_pose.geometry import apply_affine
-from lightning_pose.metrics import PCK, Dice, PCKh, Scores, default_metrics
+from lightning_pose.metrics import PCK, RMSE, Dice, PCKh, Scores, default_metrics
 from lightning_pose.prediction import Prediction
+from lightning_pose.sample import PEOPLE_PER_SET
 from lightning_pose.skeletons import LSP14, Skeleton
 from lightning_pose.task import Task
-from tests.metrics.people import make_people, predict, take, unlabelled
+from tests.metrics.people import make_people, predict, take, two_processes, unlabelled
 
 TASK = Task(LSP14)
 JOINTS, MASK = ("keypoints", "scores"), ("mask",)
@@ -204,6 +205,92 @@ def test_reset_forgets_a_validation_that_was_aborted() -> None:
         each.compute(LOSSES)
     found, wanted = scores.compute(LOSSES), fresh.compute(LOSSES)
     torch.testing.assert_close(found, wanted, equal_nan=True)
+
+
+def mixed(sets: list[int]) -> Batch:
+    """People of which each belongs to the set of a number."""
+    batch = make_people(len(sets))
+    batch.person_id += PEOPLE_PER_SET * torch.tensor(sets)
+    return batch
+
+
+def answers(batch: Batch) -> dict[str, Prediction]:
+    whole = predict(batch, error=9.0)
+    return {
+        "joints": Prediction(keypoints=whole.keypoints, scores=whole.scores),
+        "mask": Prediction(mask=whole.mask),
+    }
+
+
+@pytest.mark.parametrize("per", [None, "joint"])
+def test_the_figures_of_a_set_are_those_of_its_people_alone(per) -> None:
+    people = mixed([0, 0, 1, 0, 2, 1, 1, 0, 2, 2, 1, 0])
+    metrics = {
+        "PCK": PCK(per=per),
+        "RMSE": RMSE(average="macro"),
+        "Dice": Dice(),
+        "global": Dice(average="global"),
+    }
+    scores = make(metrics=metrics)
+    scores.divide(["lsp", "mpii", "coco"])
+    # A batch of several sets, one of a single set, and a set of which nobody is in the last batch.
+    for index in ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9, 10], [11]):
+        batch = take(people, index)
+        scores.update(answers(batch), batch)
+    found = scores.compute(LOSSES)
+    whole = make(metrics=metrics)
+    whole.update(answers(people), people)
+    together = whole.compute(LOSSES)
+    parts = {"lsp": [0, 1, 3, 7, 11], "mpii": [2, 5, 6, 10], "coco": [4, 8, 9]}
+    expected = dict(together)
+    for name, index in parts.items():
+        alone = make(metrics=metrics)
+        batch = take(people, index)
+        alone.update(answers(batch), batch)
+        figures = alone.compute(LOSSES)
+        for key in ("joints/PCK", "joints/RMSE", "mask/Dice", "mask/global"):
+            expected[f"{key}/{name}"] = figures[key]
+            assert figures[key] != together[key]
+    assert found.keys() == expected.keys()
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_figures_of_a_set_are_exact_over_processes() -> None:
+    people = mixed([0, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1])
+    shares, processes = ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10, 11]), [make(), make()]
+    for scores, index in zip(processes, shares, strict=True):
+        scores.divide(["lsp", "coco"])
+        batch = take(people, index)
+        scores.update(answers(batch), batch)
+    alone = make()
+    alone.divide(["lsp", "coco"])
+    alone.update(answers(people), people)
+    for key in ("joints/PCKh", "joints/RMSE", "mask/Dice"):
+        for place in (None, 0, 1):
+            two_processes([scores._metric(key, place) for scores in processes])
+    torch.testing.assert_close(
+        {key: processes[0].compute(LOSSES)[key] for key in ("joints/RMSE/coco", "mask/Dice/lsp")},
+        {key: alone.compute(LOSSES)[key] for key in ("joints/RMSE/coco", "mask/Dice/lsp")},
+    )
+
+
+def test_a_set_of_which_nobody_came_has_no_figures_and_those_before_are_forgotten() -> None:
+    people = mixed([0, 1, 0])
+    scores = make()
+    scores.divide(["lsp", "coco"])
+    scores.update(answers(people), people)
+    assert not scores.compute(LOSSES)["joints/RMSE/coco"].isnan()
+    scores.reset()
+    batch = take(people, [0, 2])
+    scores.update(answers(batch), batch)
+    computed = scores.compute(LOSSES)
+    assert computed["joints/RMSE/coco"].isnan()
+    assert computed["joints/RMSE/lsp"] == computed["joints/RMSE"]
+    assert not computed["main"].isnan()
+    # The next data are not a mix, and count from the start.
+    scores.divide([])
+    assert set(scores.compute(LOSSES)) == set(make().compute(LOSSES))
+    assert scores.compute(LOSSES)["joints/RMSE"].isnan()
 
 
 def test_pixels_of_padding_do_not_count() -> None:

@@ -1,0 +1,47 @@
+"""Leeds Sports Pose as batches."""
+
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from lightning_pose.datamodules.base import PoseDataModule, Split
+from lightning_pose.datasets import LSPDataset
+from lightning_pose.skeletons import LSP14
+
+__all__ = ["LSPDataModule"]
+
+
+class LSPDataModule(PoseDataModule):
+    """Leeds Sports Pose (Johnson and Everingham, BMVC 2010).
+
+    The official split is 1 to 1000 for training and 1001 to 2000 for test. By default, the last
+    tenth of the training images, which are in no particular order, validates instead. Published
+    results are those of all 1000.
+
+    Args:
+        root: The folder with joints.mat, images/ and optionally masks/, of either release.
+        train: Numbers of the first and last image of the training split.
+        val: Numbers of the first and last image of the validation split.
+        test: Numbers of the first and last image of the test split.
+        **settings: Input, batch size and augmentation, see `PoseDataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        train: tuple[int, int] = (1, 900),
+        val: tuple[int, int] = (901, 1000),
+        test: tuple[int, int] = (1001, 2000),
+        **settings: Any,
+    ) -> None:
+        super().__init__(LSP14, **settings)
+        self.root = Path(root)
+        self.train = train
+        self.val = val
+        self.test = test
+
+    @override
+    def make_dataset(self, split: Split) -> LSPDataset:
+        first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
+        return LSPDataset(self.root, first, last)

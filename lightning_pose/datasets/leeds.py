@@ -1,0 +1,210 @@
+"""What Leeds Sports Pose and its extension share: joints.mat, and images and masks by number."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.matlab import read_mat
+from lightning_pose.datasets.measures import joint_boxes, segment_lengths
+from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.sample import Annotations, Pixels
+from lightning_pose.skeletons import LSP14
+
+__all__ = ["NumberedImages", "check_joints", "people_in_range", "read_joints"]
+
+# No image is a million pixels wide.
+_LARGEST = 1e6
+
+
+class NumberedImages:
+    """The files images/im00001.jpg to the last, and masks/im00001.png, any of which may be missing.
+
+    Args:
+        root: The folder with images/, and perhaps masks/.
+        digits: The number of digits in a name.
+        count: The number of the last image.
+
+    Attributes:
+        has_mask: Whether there is a mask for each image, the first being that of number 1.
+
+    Raises:
+        DataError: An image is missing or superfluous, or no mask has such a name.
+    """
+
+    has_mask: Bool[np.ndarray, " N"]
+
+    def __init__(self, root: Path, digits: int, count: int) -> None:
+        self.root = root
+        self.digits = digits
+        stems = [self._stem(number) for number in range(1, count + 1)]
+        _check_images(root / "images", [f"{stem}.jpg" for stem in stems])
+        masks = {path.name for path in (root / "masks").glob("im*.png")}
+        self.has_mask = np.array([f"{stem}.png" in masks for stem in stems])
+        if not self.has_mask.any() and any((root / "masks").glob("*")):
+            raise DataError(
+                f"Expected masks such as {self._stem(1)}.png in {root / 'masks'}, found no such "
+                "name; rename them, or remove the folder to train without masks."
+            )
+
+    def name(self, number: int) -> str:
+        """The name of an image, from number 1."""
+        return f"{self._stem(number)}.jpg"
+
+    def size(self, number: int) -> tuple[int, int]:
+        """Height and width of an image, read from its header.
+
+        Raises:
+            DataError: The image cannot be read.
+        """
+        return image_size(self._image(number))
+
+    def read(self, number: int, shrink: int) -> Pixels:
+        """Read an image and, if there is one, its mask.
+
+        Args:
+            number: The number of the image, from 1.
+            shrink: How much smaller the image may be, see `read_image`; the mask is never smaller.
+
+        Returns:
+            The pixels.
+
+        Raises:
+            DataError: The image or the mask cannot be read, or they differ in size.
+        """
+        path = self._image(number)
+        image, frame = read_image(path, shrink)
+        if not self.has_mask[number - 1]:
+            return Pixels(image=image, image_frame=frame)
+        size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
+        mask = read_mask(self.root / "masks" / f"{path.stem}.png", path, size)
+        return Pixels(image=image, mask=mask, image_frame=frame)
+
+    def _stem(self, number: int) -> str:
+        return f"im{number:0{self.digits}d}"
+
+    def _image(self, number: int) -> Path:
+        return self.root / "images" / self.name(number)
+
+
+def _check_images(folder: Path, expected: list[str]) -> None:
+    names = {path.name for path in folder.glob("im*.jpg")}
+    missing = [name for name in expected if name not in names]
+    if missing or len(names) != len(expected):
+        example = f", with {missing[0]} missing" if missing else ""
+        raise DataError(
+            f"Expected one image for each of the {len(expected)} annotations of joints.mat in "
+            f"{folder}, found {len(names)} images{example}; restore the files of the published "
+            "dataset."
+        )
+
+
+def read_joints(root: Path, sides: tuple[int, int], name: str, otherwise: str) -> np.ndarray:
+    """Read the array of joints.mat.
+
+    Args:
+        root: The folder of the dataset.
+        sides: The first two sides of the array, 14 joints and 3 numbers for each, in either order.
+        name: The name of the dataset, for messages.
+        otherwise: What to use for a file of another shape, for messages.
+
+    Returns:
+        The array; its third side is the number of people.
+
+    Raises:
+        ConfigError: There is no such folder.
+        DataError: The file is missing or damaged, or has no such array.
+    """
+    layout = "a folder with joints.mat and images/"
+    if not root.is_dir():
+        raise ConfigError(f"Expected {layout} at {root}, found no such folder; correct the root.")
+    path = root / "joints.mat"
+    if not path.is_file():
+        raise DataError(
+            f"Expected {layout} at {root}, found no joints.mat in it; put the file of {name} "
+            "there, or correct the root."
+        )
+    joints = read_mat(path, ["joints"]).get("joints")
+    found = "no such name"
+    if isinstance(joints, np.ndarray):
+        found = f"shape {joints.shape} of {joints.dtype}"
+        if joints.ndim == 3 and joints.shape[:2] == sides and joints.dtype.kind in "iuf":
+            return joints
+    raise DataError(
+        f"Expected numbers 'joints' of shape ({sides[0]}, {sides[1]}, N) in {path}, found {found}; "
+        f"use the file of {name}, or {otherwise}."
+    )
+
+
+def check_joints(
+    root: Path,
+    points: Float64[np.ndarray, "N 14 2"],
+    flags: Float64[np.ndarray, "N 14"],
+    labelled: Bool[np.ndarray, "N 14"],
+    name: str,
+) -> None:
+    """Refuse coordinates that are not in any image, and flags that are neither 0 nor 1.
+
+    Args:
+        root: The folder of the dataset, for messages.
+        points: (x, y) as they are in the file.
+        flags: The third number of each joint.
+        labelled: Which joints have coordinates.
+        name: The name of the dataset, for messages.
+
+    Raises:
+        DataError: There are such coordinates or flags; the message names the first person.
+    """
+    # NaN is not below anything.
+    right = ((np.abs(points) < _LARGEST).all(axis=2) | ~labelled) & np.isin(flags, (0, 1))
+    if not right.all():
+        person, joint = (int(place) for place in np.argwhere(~right)[0])
+        found = [*points[person, joint].tolist(), flags[person, joint].item()]
+        raise DataError(
+            f"Expected coordinates in pixels and flags of 0 and 1 in {root / 'joints.mat'}, found "
+            f"{found} for joint {joint + 1} of person {person + 1}; use the file of {name} as "
+            "published."
+        )
+
+
+def people_in_range(
+    images: NumberedImages,
+    keypoints: Float32[np.ndarray, "N 14 2"],
+    visibility: UInt8[np.ndarray, "N 14"],
+    first: int,
+    last: int,
+) -> Annotations:
+    """The table of the people in a range of images, with what follows from the joints.
+
+    Args:
+        images: The images.
+        keypoints: (x, y) of everyone in source pixels.
+        visibility: COCO's flags of everyone.
+        first: Number of the first image to use, from 1.
+        last: Number of the last image to use.
+
+    Returns:
+        The annotations; the `person_id` is the number of the image, and the area is unknown.
+
+    Raises:
+        ConfigError: There are no images with these numbers.
+    """
+    if not 1 <= first <= last <= len(keypoints):
+        raise ConfigError(
+            f"Expected a range of images within 1 to {len(keypoints)}, which {images.root} "
+            f"has, found {first} to {last}; choose the splits to fit the dataset."
+        )
+    people = slice(first - 1, last)
+    keypoints, visibility = keypoints[people], visibility[people]
+    numbers = np.arange(first, last + 1, dtype=np.int64)
+    return Annotations(
+        keypoints=keypoints,
+        visibility=visibility,
+        box=joint_boxes(keypoints, visibility),
+        head_size=segment_lengths(keypoints, visibility, LSP14.head),
+        torso_size=segment_lengths(keypoints, visibility, LSP14.torso),
+        area=np.zeros(len(keypoints), dtype=np.float32),
+        person_id=numbers,
+        image_id=np.array([images.name(number) for number in numbers.tolist()]),
+    )
