@@ -8,6 +8,7 @@ import wandb
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
 from tests.data.lspet import write_lspet
+from tests.data.mpii import write_mpii
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(
@@ -49,6 +50,9 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/lspet.yaml":  # A dataset on disk needs its own lines here.
         write_lspet(tmp_path / "lspet", count=9)
         words += ["--data.root=lspet", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay == "data/mpii.yaml":
+        write_mpii(tmp_path / "mpii")
+        words += ["--data.root=mpii", "--model.heads.mask=null"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

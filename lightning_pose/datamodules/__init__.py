@@ -2,6 +2,7 @@
 
 from lightning_pose.datamodules.base import PoseDataModule
 from lightning_pose.datamodules.lspet import LSPExtendedDataModule
+from lightning_pose.datamodules.mpii import MPIIDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
-__all__ = ["LSPExtendedDataModule", "PoseDataModule", "SyntheticDataModule"]
+__all__ = ["LSPExtendedDataModule", "MPIIDataModule", "PoseDataModule", "SyntheticDataModule"]
