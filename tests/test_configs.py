@@ -10,6 +10,7 @@ from lightning_pose.commands.configs import SHIPPED_CONFIGS
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
+from tests.data.mpii import write_mpii
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(
@@ -63,6 +64,9 @@ def test_an_overlay_stacks_on_an_experiment(
         words += ["--data.sets.lspet.init_args.train=[1,6]"]
         words += ["--data.sets.lspet.init_args.val=[7,9]"]
         words += ["--data.sets.lsp.init_args.train=[1,4]", "--data.sets.lsp.init_args.val=[5,6]"]
+    if overlay == "data/mpii.yaml":
+        write_mpii(tmp_path / "mpii")
+        words += ["--data.root=mpii", "--model.heads.mask=null"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

@@ -6,6 +6,7 @@ from lightning_pose.datamodules.folder import FolderDataModule
 from lightning_pose.datamodules.lsp import LSPDataModule
 from lightning_pose.datamodules.lspet import LSPExtendedDataModule
 from lightning_pose.datamodules.mix import MixedDataModule
+from lightning_pose.datamodules.mpii import MPIIDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FolderDataModule",
     "LSPDataModule",
     "LSPExtendedDataModule",
+    "MPIIDataModule",
     "MixedDataModule",
     "PoseDataModule",
     "SyntheticDataModule",

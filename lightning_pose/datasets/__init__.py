@@ -5,12 +5,14 @@ from lightning_pose.datasets.folder import FolderDataset
 from lightning_pose.datasets.lsp import LSPDataset
 from lightning_pose.datasets.lspet import LSPExtendedDataset
 from lightning_pose.datasets.mix import MixedDataset
+from lightning_pose.datasets.mpii import MPIIDataset
 from lightning_pose.datasets.synthetic import SyntheticDataset
 
 __all__ = [
     "FolderDataset",
     "LSPDataset",
     "LSPExtendedDataset",
+    "MPIIDataset",
     "MixedDataset",
     "PoseDataset",
     "SyntheticDataset",

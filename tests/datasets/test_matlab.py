@@ -13,6 +13,7 @@ import scipy.io
 from lightning_pose.datasets import matlab
 from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.errors import DataError
+from tests.data.mpii import EMPTY, structs
 
 CONTENT: dict[str, Any] = {
     "joints": np.arange(210.0).reshape(14, 3, 5),
@@ -22,6 +23,7 @@ CONTENT: dict[str, Any] = {
     "complex": np.array([1 + 2j]),
     "flags": np.array([True, False]),
     "empty": np.zeros((0, 3)),
+    "people": structs([{"point": structs([{"x": 1.5, "id": "0"}] * 3)}, {"point": EMPTY}]),
 }
 
 
