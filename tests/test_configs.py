@@ -7,6 +7,7 @@ import wandb
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
+from tests.data.coco import write_coco
 from tests.data.lspet import write_lspet
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
@@ -49,6 +50,10 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/lspet.yaml":  # A dataset on disk needs its own lines here.
         write_lspet(tmp_path / "lspet", count=9)
         words += ["--data.root=lspet", "--data.train=[1,6]", "--data.val=[7,9]"]
+    if overlay == "data/coco.yaml":
+        write_coco(tmp_path / "coco", "train", count=8, first_id=1)
+        write_coco(tmp_path / "coco", "val", count=4, first_id=101)
+        words += ["--data.root=coco"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":
