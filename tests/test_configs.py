@@ -7,6 +7,7 @@ import wandb
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
+from tests.data.coco import write_coco
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
@@ -67,6 +68,10 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/mpii.yaml":
         write_mpii(tmp_path / "mpii")
         words += ["--data.root=mpii", "--model.heads.mask=null"]
+    if overlay == "data/coco.yaml":
+        write_coco(tmp_path / "coco", "train", count=8, first_id=1)
+        write_coco(tmp_path / "coco", "val", count=4, first_id=101)
+        words += ["--data.root=coco"]
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

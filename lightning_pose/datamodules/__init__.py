@@ -1,6 +1,7 @@
 """Data modules: one per dataset, with batches for training, validation and test."""
 
 from lightning_pose.datamodules.base import PoseDataModule
+from lightning_pose.datamodules.coco import COCODataModule
 from lightning_pose.datamodules.fashion import FashionDataModule
 from lightning_pose.datamodules.folder import FolderDataModule
 from lightning_pose.datamodules.lsp import LSPDataModule
@@ -10,6 +11,7 @@ from lightning_pose.datamodules.mpii import MPIIDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
 
 __all__ = [
+    "COCODataModule",
     "FashionDataModule",
     "FolderDataModule",
     "LSPDataModule",

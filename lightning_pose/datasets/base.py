@@ -42,8 +42,9 @@ class PoseDataset(Dataset[Sample], ABC):
 
     @property
     def image_ids(self) -> np.ndarray:
-        """The name of each person's image, which people in the same image share."""
-        return self.annotations.image_id
+        """The name of each person's image as text, which people in the same image share."""
+        names = self.annotations.image_id
+        return np.char.decode(names, "utf-8") if names.dtype.kind == "S" else names
 
     def annotation(self, index: int) -> Annotation:
         """The annotation of one person, without decoding the image.

@@ -67,7 +67,7 @@ class MixedDataset(PoseDataset):
     @override
     def image_ids(self) -> np.ndarray:
         return np.concatenate(
-            [np.strings.add(f"{n}/", _text(people.image_ids)) for n, people in self.sets.items()]
+            [np.strings.add(f"{n}/", people.image_ids) for n, people in self.sets.items()]
         )
 
     @override
@@ -244,7 +244,3 @@ def _numbers(name: str, people: PoseDataset) -> Int64[np.ndarray, " N"]:
             "itself, mix its sets directly."
         )
     return numbers
-
-
-def _text(names: np.ndarray) -> np.ndarray:
-    return np.strings.decode(names, "utf-8") if names.dtype.kind == "S" else names

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_lists_name_images(everyone: LSPExtendedDataset, tmp_path: Path) -> None
     (tmp_path / "train.txt").write_text("2.jpg\nother.jpg\n")
     with pytest.raises(DataError, match=r"found 1 that the dataset does not.* 'other\.jpg'"):
         choose_split(everyone, tmp_path, "train", 0)
+
+
+def test_lists_name_images_of_a_table_of_bytes(
+    everyone: LSPExtendedDataset, tmp_path: Path
+) -> None:
+    (tmp_path / "val.txt").write_text("ä.jpg\n0.jpg\n", encoding="utf-8")
+    people = copy.copy(everyone)
+    names = ["ä.jpg" if name == "2.jpg" else name for name in everyone.image_ids.tolist()]
+    table = copy.copy(everyone.annotations)
+    table.image_id = np.array([name.encode() for name in names])
+    people.annotations = table
+    assert people.image_ids.tolist() == names
+    assert choose_split(people, tmp_path, "val", 0).person_ids.tolist() == [1, 9, 10]
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.2, -0.2, 0.0)])

@@ -1,0 +1,127 @@
+"""COCO's people, or one's own in COCO's format, as batches."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from lightning_pose.datamodules.base import PoseDataModule, Split
+from lightning_pose.datamodules.splits import Splits, choose_split
+from lightning_pose.datasets import COCODataset, PoseDataset
+from lightning_pose.errors import ConfigError
+
+__all__ = ["COCODataModule"]
+
+_TRAIN = ("annotations/person_keypoints_train2017.json", "train2017")
+_VAL = ("annotations/person_keypoints_val2017.json", "val2017")
+
+# Above the ids of COCO, which have at most 12 digits.
+_ID_STEP = 10**15
+
+
+class COCODataModule(PoseDataModule):
+    """COCO keypoints (Lin et al., ECCV 2014), or people of one's own in the same format.
+
+    Each split is an annotation file and the folder of its images, as COCO publishes them, or one
+    file has all people, and `splits` divides them:
+
+        {root: coco}
+        {root: mine, train: [train.json, images], val: [val.json, images]}
+        {root: mine, train: [people.json, images], splits: [0.8, 0.1, 0.1]}
+
+    The joints are those of the file, which is read at once: of val, or else of the first split
+    whose file is there. In files of one's own, ids often start at 1 in each split; 10^15 is added
+    to those of val and 2 * 10^15 to those of test, unless they are COCO's files.
+
+    Args:
+        root: The folder to which all paths are relative.
+        train: Annotation file and image folder of the training split, or of everyone.
+        val: Annotation file and image folder of the validation split.
+        test: Annotation file and image folder of the test split. COCO publishes none: the joints of
+            its test images are secret.
+        splits: How to divide the people of `train`, if it has all: fractions for train, val and
+            test, or a folder with lists of images (see `Splits`).
+        split_seed: Seed of the division by fractions.
+        category: The name of the category of the people.
+        min_joints: How many labelled joints a person has at least; 0 to train masks alone.
+        **settings: Input, batch size and augmentation, see `PoseDataModule`.
+
+    Raises:
+        ConfigError: `splits` is given together with a file for val or test, or a file is missing.
+        DataError: The file that is read is damaged.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        train: tuple[str, str] = _TRAIN,
+        val: tuple[str, str] = _VAL,
+        test: tuple[str, str] | None = None,
+        splits: Splits | None = None,
+        split_seed: int = 0,
+        category: str = "person",
+        min_joints: int = 1,
+        **settings: Any,
+    ) -> None:
+        if splits is not None and (val != _VAL or test is not None):
+            raise ConfigError(
+                "Expected either data.splits, which divides the people of data.train, or files in "
+                "data.val and data.test, found both; remove one."
+            )
+        self.root = Path(root).expanduser()
+        self.train = train
+        self.val = val
+        self.test = test
+        self.splits = splits
+        self.split_seed = split_seed
+        self.category = category
+        self.min_joints = min_joints
+        self._opened: dict[Split, COCODataset] = {}
+        super().__init__(self._open(self._first()).skeleton, **settings)
+
+    @override
+    def make_dataset(self, split: Split) -> PoseDataset:
+        if self.splits is not None:
+            return choose_split(self._open("train"), self.splits, split, self.split_seed)
+        people = self._open(split)
+        for other, others in self._opened.items():
+            if other == split or people.images != others.images:
+                continue
+            shared = np.intersect1d(people.image_ids, others.image_ids)
+            if len(shared):
+                raise ConfigError(
+                    f"Expected no image in both the {other} and the {split} split, found "
+                    f"{len(shared)}, first {str(shared[0])!r}; choose files that do not overlap."
+                )
+        return people
+
+    def _files(self, split: Split) -> tuple[str, str]:
+        files = {"train": self.train, "val": self.val, "test": self.test}[split]
+        if files is None:
+            raise ConfigError(
+                "Expected an annotation file and an image folder in data.test, found none, because "
+                "COCO publishes no joints of its test images; evaluate on val, or name your own."
+            )
+        return files
+
+    def _first(self) -> Split:
+        """The split whose joints are read; val is the smallest, and training needs it too."""
+        if self.splits is not None:
+            return "train"
+        splits: list[Split] = ["val", "train"] if self.test is None else ["val", "train", "test"]
+        there = (split for split in splits if (self.root / self._files(split)[0]).is_file())
+        return next(there, "val")
+
+    def _open(self, split: Split) -> COCODataset:
+        if split not in self._opened:
+            file, images = self._files(split)
+            is_first = split == "train" or (file, images) == _VAL
+            self._opened[split] = COCODataset(
+                self.root / file,
+                self.root / images,
+                self.category,
+                self.min_joints,
+                first_id=0 if is_first else _ID_STEP * ["train", "val", "test"].index(split),
+            )
+        return self._opened[split]
