@@ -30,6 +30,7 @@ class Subset(PoseDataset):
         self.indices = indices
         self.skeleton = people.skeleton
         self.labels = people.labels
+        self.boxes_around = people.boxes_around
         self.person_ids = people.person_ids[indices]
 
     @property
