@@ -261,7 +261,7 @@ def test_a_weighting_observes_in_single_precision() -> None:
 def test_a_schedule_needs_an_end(interval: str) -> None:
     module = model(lr_scheduler=WarmupCosine, lr_interval=interval)
     with pytest.raises(
-        InputError, match=r"length of 1 step or more for the schedule, found -1 steps"
+        InputError, match=r"length of 1 step or more for the schedule, .* max_epochs -1"
     ):
         fit(module, steps=-1, max_epochs=-1, max_time={"seconds": 10})
 
