@@ -260,9 +260,7 @@ def test_a_weighting_observes_in_single_precision() -> None:
 @pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_a_schedule_needs_an_end(interval: str) -> None:
     module = model(lr_scheduler=WarmupCosine, lr_interval=interval)
-    with pytest.raises(
-        InputError, match=r"length of 1 step or more for the schedule, .* max_epochs -1"
-    ):
+    with pytest.raises(InputError, match=r"1 step or more for the schedule, found (inf|-1) steps"):
         fit(module, steps=-1, max_epochs=-1, max_time={"seconds": 10})
 
 
