@@ -10,16 +10,14 @@ from pytorch_lightning.utilities import rank_zero_info
 
 __all__ = ["LongRunNotice"]
 
+_HOURS = 2.0
+"""The shortest training that is worth a notice."""
+
 
 class LongRunNotice(Callback):
-    """Estimates from the first steps how long training takes, and says so if it is hours.
+    """Estimates from the first steps how long training takes, and says so if it is hours."""
 
-    Args:
-        hours: The shortest training that is worth a notice.
-    """
-
-    def __init__(self, hours: float = 2.0) -> None:
-        self.hours = hours
+    def __init__(self) -> None:
         self._start: float | None = None
         self._batches = 0
         self._done = False
@@ -39,7 +37,7 @@ class LongRunNotice(Callback):
         steps = trainer.estimated_stepping_batches - trainer.global_step
         per_step = (now - self._start) / self._batches * trainer.accumulate_grad_batches
         left = per_step * steps / 3600
-        if math.isfinite(left) and left >= self.hours:
+        if math.isfinite(left) and left >= _HOURS:
             rank_zero_info(
                 f"At {per_step:.1f} s per step, the {steps} steps of this training take about "
                 f"{left:.0f} hours, and the validations come on top. A smaller input, network or "

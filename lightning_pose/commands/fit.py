@@ -238,12 +238,14 @@ def main(command: str, argv: Sequence[str]) -> int:
 
 
 def _check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
-    """Refuse a setting of a head that is not there, which would be a head without a class.
+    """Refuse settings for heads that nothing defines, because their names are misspelt.
 
     Raises:
-        ConfigError: A head's name is misspelt.
+        ConfigError: A setting names such a head.
     """
     start = "--model.heads."
+    if {"--model", "--model.heads"} & {word.split("=")[0] for word in words}:
+        return  # Heads may be defined in that value.
     keys = [word.removeprefix(start).split("=")[0] for word in words if word.startswith(start)]
     named = [key for key in keys if "." not in key or key.endswith(".class_path")]
     known = {key.split(".")[0] for key in named}

@@ -10,14 +10,15 @@ from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datamodules.splits import Splits, choose_split
 from lightning_pose.datasets import COCODataset, PoseDataset
 from lightning_pose.errors import ConfigError
+from lightning_pose.sample import PEOPLE_PER_SET
 
 __all__ = ["COCODataModule"]
 
 _TRAIN = ("annotations/person_keypoints_train2017.json", "train2017")
 _VAL = ("annotations/person_keypoints_val2017.json", "val2017")
 
-# Above the ids of COCO, which have at most 12 digits.
-_ID_STEP = 10**15
+# Three files fit below the largest number that a mix allows. Ids are rarely above a few millions.
+_ID_STEP = PEOPLE_PER_SET // 4
 
 
 class COCODataModule(PoseDataModule):
@@ -31,8 +32,8 @@ class COCODataModule(PoseDataModule):
         {root: mine, train: [people.json, images], splits: [0.8, 0.1, 0.1]}
 
     The joints are those of the file, which is read at once: of val, or else of the first split
-    whose file is there. In files of one's own, ids often start at 1 in each split; 10^15 is added
-    to those of val and 2 * 10^15 to those of test, unless they are COCO's files.
+    whose file is there. In files of one's own, ids often start at 1 in each split; 2^38 is added
+    to those of val and 2^39 to those of test, unless they are COCO's files.
 
     Args:
         root: The folder to which all paths are relative.
@@ -44,7 +45,7 @@ class COCODataModule(PoseDataModule):
             test, or a folder with lists of images (see `Splits`).
         split_seed: Seed of the division by fractions.
         category: The name of the category of the people.
-        min_joints: How many labelled joints a person has at least; 0 to train masks alone.
+        min_joints: Fewest labelled joints per person; 0 also keeps people who have only a mask.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
 
     Raises:

@@ -43,7 +43,7 @@ class COCODataset(PoseDataset):
         file: The annotation file, such as annotations/person_keypoints_val2017.json.
         images: The folder of the images, such as val2017.
         category: The name of the category of the people.
-        min_joints: How many labelled joints a person has at least; 0 to train masks alone.
+        min_joints: Fewest labelled joints per person; 0 also keeps people who have only a mask.
         first_id: What is added to each `id`, where several files are numbered from the same one.
 
     Raises:

@@ -66,7 +66,7 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
     Args:
         path: The annotation file.
         category: The name of the category.
-        min_joints: How many labelled joints a person has at least.
+        min_joints: Fewest labelled joints per person.
 
     Returns:
         The people, in the order of the file.

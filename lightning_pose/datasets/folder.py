@@ -12,7 +12,7 @@ from typing_extensions import override
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.images import image_size, image_suffixes, read_image, read_mask
 from lightning_pose.datasets.label_table import LabelTable, read_label_table
-from lightning_pose.datasets.measures import joint_boxes, segment_lengths
+from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import BODY25
@@ -21,9 +21,6 @@ __all__ = ["FolderDataset"]
 
 _LAYOUT = "images/NAME.jpg with keypoints/NAME_keypoints.json"
 _KEYPOINTS = "_keypoints.json"
-
-# No image is a million pixels wide, and larger numbers would break the arithmetic.
-_FARTHEST = 1e6
 
 
 class FolderDataset(PoseDataset):
@@ -111,7 +108,7 @@ class FolderDataset(PoseDataset):
 def _annotations(
     joints: Float64[np.ndarray, "N 25 3"], places: list[int], names: list[str], table: LabelTable
 ) -> Annotations:
-    """The table of people, in which confidence 0 makes a joint unlabelled."""
+    """The table of people; joints with confidence 0 are unlabelled."""
     labelled = joints[:, :, 2] > 0
     keypoints = np.where(labelled[:, :, None], joints[:, :, :2], 0).astype(np.float32)
     visibility = np.where(labelled, 2, 0).astype(np.uint8)
@@ -233,7 +230,7 @@ def _read_people(path: Path) -> list[Any]:
 
 
 def _joints(person: Any, path: Path) -> Float64[np.ndarray, "25 3"]:
-    """x, y and confidence of a person's joints."""
+    """The x, y and confidence of each joint of one person."""
     values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
     count = 3 * BODY25.num_joints
     if not isinstance(values, list) or len(values) != count:
@@ -244,11 +241,11 @@ def _joints(person: Any, path: Path) -> Float64[np.ndarray, "25 3"]:
         )
     for value in values:
         # A boolean is an integer in Python. NaN fails any comparison.
-        if type(value) not in (int, float) or not abs(value) < _FARTHEST:
+        if type(value) not in (int, float) or not abs(value) < FARTHEST:
             found = type(value).__name__ if isinstance(value, list | dict) else repr(value)[:40]
             raise DataError(
                 f"Expected finite numbers in 'pose_keypoints_2d' of {path}, found {found}; write "
-                "0, 0, 0 for a joint that is not labelled."
+                "0, 0, 0 for an unlabelled joint."
             )
     joints = np.array(values, dtype=np.float64).reshape(-1, 3)
     labelled = joints[joints[:, 2] > 0, :2]

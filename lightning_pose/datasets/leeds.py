@@ -7,15 +7,12 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from lightning_pose.datasets.images import image_size, read_image, read_mask
 from lightning_pose.datasets.matlab import read_mat
-from lightning_pose.datasets.measures import joint_boxes, segment_lengths
+from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["NumberedImages", "check_joints", "people_in_range", "read_joints"]
-
-# No image is a million pixels wide.
-_LARGEST = 1e6
 
 
 class NumberedImages:
@@ -157,7 +154,7 @@ def check_joints(
         DataError: There are such coordinates or flags; the message names the first person.
     """
     # NaN is not below anything.
-    right = ((np.abs(points) < _LARGEST).all(axis=2) | ~labelled) & np.isin(flags, (0, 1))
+    right = ((np.abs(points) < FARTHEST).all(axis=2) | ~labelled) & np.isin(flags, (0, 1))
     if not right.all():
         person, joint = (int(place) for place in np.argwhere(~right)[0])
         found = [*points[person, joint].tolist(), flags[person, joint].item()]

@@ -1,9 +1,12 @@
-"""Boxes and lengths that follow from the joints, for all people of a dataset at once."""
+"""Boxes and lengths that follow from the joints of all people, and what a coordinate may be."""
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-__all__ = ["joint_boxes", "segment_lengths"]
+__all__ = ["FARTHEST", "joint_boxes", "segment_lengths"]
+
+FARTHEST = 1e6
+"""No image has a million pixels along a side: a coordinate beyond this is damaged."""
 
 
 def joint_boxes(
@@ -16,7 +19,7 @@ def joint_boxes(
         visibility: COCO's flags; 0 is unlabelled.
 
     Returns:
-        (x0, y0, x1, y1) per person, zeros for a person without a labelled joint.
+        (x0, y0, x1, y1) per person, zeros if no joint is labelled.
 
     Example:
         >>> points = np.array([[[3, 4], [1, 9], [100, 100]]], dtype=np.float32)

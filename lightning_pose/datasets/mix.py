@@ -114,7 +114,7 @@ class MixedDataset(PoseDataset):
         return match.people.read(place, shrink)
 
     def _find(self, index: int) -> tuple[str, "_Match", int]:
-        """The name of a person's set, the set, and the person's index in it."""
+        """The name of the set, the set, and the index of the person in it."""
         index = range(len(self))[index]  # As in any sequence: -1 is the last.
         number = int(self.person_ids[index]) // PEOPLE_PER_SET
         return self._names[number], self._matches[number], index - int(self._starts[number])

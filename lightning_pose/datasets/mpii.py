@@ -39,9 +39,9 @@ class MPIIDataset(PoseDataset):
         root/gt_valid.mat                   optional: what the official evaluation compares with
         root/mpii_human_pose_v1_u12_1.mat   the published annotations
 
-    The JSON lists, which Microsoft's Simple Baselines (Xiao et al., ECCV 2018) brought into use, do
-    not say whether a joint is occluded: every labelled joint has visibility 2. They have no
-    activities either. The published file says both; joints for which it has no flag, such as the
+    The JSON lists, which Microsoft's Simple Baselines (Xiao et al., ECCV 2018) brought into use,
+    have neither occlusion flags nor activities, so every labelled joint has visibility 2. The
+    published file has both; joints for which it has no flag, such as the
     ends of the head, have visibility 2. Joints of the test images are not public. Coordinates in
     all files count from 1; here they count from 0.
 

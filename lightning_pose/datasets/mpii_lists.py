@@ -10,18 +10,16 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
 from lightning_pose.datasets.matlab import read_mat
+from lightning_pose.datasets.measures import FARTHEST
 from lightning_pose.errors import DataError
 
-__all__ = ["FIRST_PIXEL", "HEAD_BOX", "LARGEST", "MPIIPerson", "read_ground_truth", "read_list"]
+__all__ = ["FIRST_PIXEL", "HEAD_BOX", "MPIIPerson", "read_ground_truth", "read_list"]
 
 FIRST_PIXEL = 1
 """MPII's files count pixels from 1, as MATLAB does: the smallest x of a body joint is 1."""
 
 HEAD_BOX = 0.6
 """The head size is this fraction of the diagonal of the head box."""
-
-LARGEST = 1e6
-"""A coordinate beyond this is damaged: no image has so many pixels along a side."""
 
 _JOINTS = 16
 _IMAGE = re.compile(r"[0-9]{9}\.jpg")
@@ -34,10 +32,10 @@ class MPIIPerson:
     Attributes:
         image: The name of the image, nine digits and ".jpg".
         keypoints: (x, y) per joint, (0, 0) where it is unlabelled.
-        visibility: COCO's flags; 2 where the file does not say whether a joint is occluded.
+        visibility: COCO's flags; 2 if the file has no occlusion flag.
         centre: Roughly the middle of the person, (x, y).
         scale: Roughly the height of the person, in units of 200 pixels.
-        head_size: 0.6 times the diagonal of the head box, 0 without a head box.
+        head_size: 0.6 times the diagonal of the head box, 0 if there is none.
         activity: The name of the category of what is done in the image, empty if unknown.
 
     Raises:
@@ -158,6 +156,6 @@ def _numbers(
         array = np.empty(0, dtype=object)
     if array.dtype.kind in "biuf" and array.shape == shape:
         numbers = array.astype(np.float64)
-        if (abs(numbers) < LARGEST).all():
+        if (abs(numbers) < FARTHEST).all():
             return numbers
     raise ValueError(f"no {name!r} of shape {shape} with finite numbers")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from lightning_pose.datasets.matlab import read_mat
-from lightning_pose.datasets.mpii_lists import FIRST_PIXEL, HEAD_BOX, LARGEST, MPIIPerson
+from lightning_pose.datasets.measures import FARTHEST
+from lightning_pose.datasets.mpii_lists import FIRST_PIXEL, HEAD_BOX, MPIIPerson
 from lightning_pose.errors import DataError
 from lightning_pose.skeletons import MPII16
 
@@ -140,7 +141,7 @@ def _number(struct: Any, name: str) -> float | None:
         number = float(value.item())
     except (TypeError, ValueError):  # Several, or something else.
         number = np.nan
-    if not abs(number) < LARGEST:
+    if not abs(number) < FARTHEST:
         raise ValueError(f"{name} that is not a finite number")
     return number
 

@@ -140,9 +140,12 @@ def test_what_is_divided_by_or_trains_nothing_is_not_0(
 
 
 def test_a_new_head_may_be_given_on_the_command_line(here: Path) -> None:
+    short = ["--trainer.fast_dev_run", "true", "--run"]
     words = ["--model.heads.extra", "HeatmapHead", "--model.heads.extra.sigma", "3"]
-    short = ["--trainer.fast_dev_run", "true", "--run", "extra"]
-    assert main(["fit", "--config", "tiny.yaml", *words, *short]) == 0
+    assert main(["fit", "--config", "tiny.yaml", *words, *short, "extra"]) == 0
+    value = '{"heatmap": {"class_path": "HeatmapHead"}, "coordinates": "RegressionHead"}'
+    words = ["--model.heads", value, "--model.heads.heatmap.sigma", "3"]
+    assert main(["fit", "--config", "tiny.yaml", *words, *short, "more"]) == 0
 
 
 def test_threads_are_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

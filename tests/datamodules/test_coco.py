@@ -7,6 +7,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from lightning_pose.datamodules import COCODataModule, PoseDataModule
+from lightning_pose.datasets import MixedDataset
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.skeletons import COCO17
 from tests.data.coco import write_coco
@@ -62,9 +63,12 @@ def test_files_of_ones_own_may_be_numbered_alike(tmp_path: Path) -> None:
     data.setup("fit")
     data.setup("test")
     assert data.make_dataset("train").person_ids.tolist() == [1, 2, 3, 4]
-    assert data.make_dataset("val").person_ids.tolist() == [10**15 + n for n in (1, 2, 3, 4)]
-    assert data.make_dataset("test").person_ids.tolist() == [2 * 10**15 + n for n in (1, 2, 3, 4)]
-    assert next(iter(data.test_dataloader())).person_id.tolist() == [2 * 10**15 + n for n in (1, 2)]
+    assert data.make_dataset("val").person_ids.tolist() == [2**38 + n for n in (1, 2, 3, 4)]
+    assert data.make_dataset("test").person_ids.tolist() == [2**39 + n for n in (1, 2, 3, 4)]
+    assert next(iter(data.test_dataloader())).person_id.tolist() == [2**39 + n for n in (1, 2)]
+    # Low enough for a mix.
+    mix = MixedDataset({"mine": data.make_dataset("test")}, COCO17)
+    assert mix.person_ids.tolist() == data.make_dataset("test").person_ids.tolist()
 
 
 def test_splits_that_share_images_are_refused(root: Path) -> None:
