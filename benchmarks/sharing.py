@@ -36,7 +36,7 @@ def train(words: list[str]) -> None:
     cli = Parts(["fit", *words], "benchmark")
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=-1,
+        max_epochs=1000,  # Ended before, but a schedule needs a length.
         limit_val_batches=0,
         callbacks=[Clock()],
         plugins=[AutoPrecision()],
@@ -52,7 +52,7 @@ def train(words: list[str]) -> None:
 def measure(count: int, seconds: float, words: list[str]) -> list[float]:
     """Images per second of each of several trainings, while all of them train."""
     command = [sys.executable, __file__, "--train", *words]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True}
     runs = [subprocess.Popen(command, **pipes) for _ in range(count)]  # noqa: S603  # Our own.
     done: list[list[float]] = []
     for run in runs:
