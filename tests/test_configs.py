@@ -7,11 +7,13 @@ import wandb
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
+from lightning_pose.datasets import LSPExtendedDataset
 from tests.data.coco import write_coco
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
 from tests.data.mpii import write_mpii
+from tests.data.table import write_table
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
 OVERLAYS = sorted(
@@ -72,6 +74,10 @@ def test_an_overlay_stacks_on_an_experiment(
         write_coco(tmp_path / "coco", "train", count=8, first_id=1)
         write_coco(tmp_path / "coco", "val", count=4, first_id=101)
         words += ["--data.root=coco"]
+    if overlay == "data/table.yaml":
+        write_lspet(tmp_path / "lspet", count=9)
+        people = LSPExtendedDataset("lspet", 1, 9)
+        write_table(tmp_path / "people.csv", people, ["train"] * 6 + ["val"] * 3)
     if overlay == "logger/wandb.yaml":
         words += ["--trainer.logger.init_args.offline=true"]
     if overlay == "backbone/imagenet.yaml":

@@ -121,6 +121,18 @@ def test_the_benchmark_of_boxes_prints_what_a_model_loses(run: Path, tmp_path: P
         assert float(joints) - float(silhouette) == pytest.approx(float(lost), abs=2e-4)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_the_benchmark_of_memory_prints_what_a_table_takes(kind: str, tmp_path: Path) -> None:
+    words = ["--kind", kind, "--people", "30000", "--draws", "64", "--epochs", "2"]
+    printed = python(str(BENCHMARKS / "memory.py"), *words, folder=tmp_path)
+    few, many = printed.splitlines()
+    found = [[float(n) for n in re.findall(r"[\d.]+", line)] for line in (few, many)]
+    assert [len(numbers) for numbers in found] == [6, 6]
+    assert [numbers[0] for numbers in found] == [1000, 30000]
+    # 30,000 people with 14 joints are 5 MB of arrays.
+    assert 3 < found[1][4] - found[0][4] < 60
+
+
 def test_predict_agrees_with_the_validation(run: Path, tmp_path: Path) -> None:
     people = SyntheticDataset("val", 6)
     (tmp_path / "images").mkdir()

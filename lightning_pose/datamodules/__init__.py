@@ -9,6 +9,7 @@ from lightning_pose.datamodules.lspet import LSPExtendedDataModule
 from lightning_pose.datamodules.mix import MixedDataModule
 from lightning_pose.datamodules.mpii import MPIIDataModule
 from lightning_pose.datamodules.synthetic import SyntheticDataModule
+from lightning_pose.datamodules.table import TableDataModule
 
 __all__ = [
     "COCODataModule",
@@ -20,4 +21,5 @@ __all__ = [
     "MixedDataModule",
     "PoseDataModule",
     "SyntheticDataModule",
+    "TableDataModule",
 ]

@@ -8,6 +8,7 @@ from lightning_pose.datasets.lspet import LSPExtendedDataset
 from lightning_pose.datasets.mix import MixedDataset
 from lightning_pose.datasets.mpii import MPIIDataset
 from lightning_pose.datasets.synthetic import SyntheticDataset
+from lightning_pose.datasets.table import TableDataset
 
 __all__ = [
     "COCODataset",
@@ -18,4 +19,5 @@ __all__ = [
     "MixedDataset",
     "PoseDataset",
     "SyntheticDataset",
+    "TableDataset",
 ]

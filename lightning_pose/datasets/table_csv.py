@@ -1,0 +1,159 @@
+"""Tables of people as CSV, as spreadsheets and pandas write them."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import isfinite, nan
+from operator import itemgetter
+from pathlib import Path
+
+from lightning_pose.datasets.table_rows import (
+    OpenTable,
+    Row,
+    in_order,
+    quoted,
+    refusal,
+    some,
+    text_lines,
+)
+
+__all__ = ["open_csv"]
+
+_BOX = ("x0", "y0", "x1", "y1")
+_TEXTS = ("image", "mask", "split")
+
+
+def open_csv(path: Path, skeleton: Sequence[str] | None) -> OpenTable:
+    """Read the header of a CSV; `TableDataset` says which columns it has.
+
+    Args:
+        path: The file.
+        skeleton: The joints of the skeleton; None if it is made of those of the table.
+
+    Returns:
+        The table; its rows raise a `DataError` at a line that cannot be used.
+
+    Raises:
+        DataError: The header cannot be used, or its joints are not those of the skeleton.
+    """
+    records = _records(path)
+    line, header = next(records, (1, []))
+    header = [name.strip() for name in header]
+    _check_header(path, line, header)
+    # A column without a name, such as the index that pandas writes, is left out.
+    columns = {name: place for place, name in enumerate(header) if name}
+    named = [name[:-2] for name in columns if _is_of_joint(name) and name.endswith("_x")]
+    joints = in_order(path, line, named, skeleton)
+    numbers = [*_BOX, *(f"{joint}_{axis}" for joint in joints for axis in "xyv")]
+    labels = tuple(name for name in columns if name not in {*_TEXTS, *numbers})
+    # A column that is not there is read from a cell after the last one, which is always empty.
+    pick_numbers = itemgetter(*(columns.get(name, len(header)) for name in numbers))
+    pick_texts = itemgetter(*(columns.get(name, len(header)) for name in _TEXTS))
+
+    def row(line: int, cells: list[str]) -> Row:
+        if len(cells) != len(header):
+            advice = "fill up the line, or put a cell that contains a comma in quotes"
+            raise refusal(path, line, f"{len(header)} cells", str(len(cells)), advice)
+        cells.append("")
+        written = pick_numbers(cells)
+        try:
+            values = [float(cell) if cell else nan for cell in written]
+        except ValueError:
+            values = []
+        # An empty cell is this very NaN; a cell with the text "nan" is another one.
+        if not values or not isfinite(sum([value for value in values if value is not nan])):
+            _check_numbers(path, line, numbers, written)
+        image, mask, split = (cell.strip() for cell in pick_texts(cells))
+        classes = [_label(cells[columns[name]].strip()) for name in labels]
+        return Row(line, image, mask, split, values[:4], values[4:], classes)
+
+    return OpenTable(joints, labels, (row(*record) for record in records))
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records that are not empty, each with the number of its last line."""
+    reader = csv.reader(text_lines(path), strict=True, skipinitialspace=True)
+    while True:
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            expected, advice = "cells separated by commas", "save the table as CSV again"
+            raise refusal(path, reader.line_num, expected, str(error), advice) from error
+        if record is None:
+            return
+        if any(record):
+            yield reader.line_num, record
+
+
+def _is_of_joint(name: str) -> bool:
+    return len(name) > 2 and name[-2:] in ("_x", "_y", "_v")
+
+
+def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
+    names = [name for name in header if name]
+    known = set(names)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    boxes = [name for name in _BOX if name in known]
+    parts = {f"{name[:-2]}_{axis}" for name in names if _is_of_joint(name) for axis in "xy"}
+    alone = [name for name in parts if name not in known]
+    for is_bad, expected, found, advice in (
+        (
+            not names,
+            "a header",
+            "an empty file",
+            "name the columns in the first line, such as image,left_knee_x,left_knee_y",
+        ),
+        (
+            "image" not in known,
+            "a column 'image'",
+            some(names),
+            "name the columns in the first line, separated by commas",
+        ),
+        (
+            repeated,
+            "different names of columns",
+            f"{some(repeated)} more than once",
+            "rename or remove a column",
+        ),
+        (
+            0 < len(boxes) < 4,
+            "all of the columns x0, y0, x1 and y1, or none",
+            some(boxes),
+            "without them, boxes are tight around the joints",
+        ),
+        (
+            not parts,
+            "columns NAME_x and NAME_y for each joint",
+            some(names),
+            "name them after the joints, such as left_knee_x and left_knee_y",
+        ),
+        (
+            alone,
+            "a column NAME_x and a column NAME_y for each joint",
+            f"no {some(sorted(alone))}",
+            "add it; other columns must not end in _x, _y or _v",
+        ),
+    ):
+        if is_bad:
+            raise refusal(path, line, expected, found, advice)
+
+
+def _check_numbers(path: Path, line: int, names: Sequence[str], cells: Sequence[str]) -> None:
+    """Refuse a cell that is neither empty nor a finite number."""
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            is_fine = not cell or isfinite(float(cell))
+        except ValueError:
+            is_fine = False
+        if not is_fine:
+            advice = "write it with a decimal point, and leave the cell empty where it is unknown"
+            raise refusal(path, line, f"a number in column {name!r}", quoted(cell), advice)
+
+
+def _label(cell: str) -> float | str | None:
+    """A number if the cell is one, else the name of a class."""
+    try:
+        # To Python, 1_000 is a number.
+        return float(cell) if "_" not in cell else cell
+    except ValueError:
+        return cell or None
