@@ -1,6 +1,5 @@
 """`lightning fit`: train a model in a new run folder."""
 
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.plugins.io import CheckpointIO
@@ -22,6 +21,7 @@ from lightning_pose.callbacks import (
     BestCheckpoint,
     ContactSheet,
     LastCheckpoint,
+    LearningRate,
     LongRunNotice,
     RunSummary,
     SavePredictions,
@@ -29,6 +29,7 @@ from lightning_pose.callbacks import (
 )
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.commands.configs import packages, read_config, split_configs, values
+from lightning_pose.commands.announcements import print_parts, report_busy_cores
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import Run
@@ -141,7 +142,7 @@ class FitCLI(PoseCLI):
         """Build the trainer with our loggers and callbacks, and those from the config."""
         chosen = self.config_init.fit.trainer
         loggers = self._loggers(chosen.logger)
-        callbacks = [*as_list(chosen.callbacks), *self._callbacks(loggers)]
+        callbacks = [*as_list(chosen.callbacks), *self._callbacks()]
         plugins = as_list(chosen.plugins)
         # A strategy that is an object may have its own.
         if isinstance(chosen.strategy, str) and not any(
@@ -163,18 +164,18 @@ class FitCLI(PoseCLI):
         ]
         return own + [logger for logger in as_list(chosen) if isinstance(logger, Logger)]
 
-    def _callbacks(self, loggers: list[Logger]) -> list[Callback]:
+    def _callbacks(self) -> list[Callback]:
         self.summary = RunSummary(self.folder)
         predictions = SavePredictions(self.folder / "predictions.npz")
-        callbacks: list[Callback] = [
+        return [
             BestCheckpoint(self.folder, [predictions, self.summary]),
             LastCheckpoint(self.folder),
             predictions,
             ContactSheet(self.folder / "pictures"),
             self.summary,
             LongRunNotice(),
+            LearningRate(),
         ]
-        return callbacks + ([LearningRateMonitor()] if loggers else [])
 
     def after_instantiate_classes(self) -> None:
         """Start from other weights where asked; a checkpoint to resume from brings all weights."""
@@ -186,7 +187,8 @@ class FitCLI(PoseCLI):
     def before_fit(self) -> None:
         """Write the resolved config into the run's folder, and send it to the loggers."""
         if self.trainer.is_global_zero:
-            _report_busy_cores(self.trainer)
+            print_parts(self.model)
+            report_busy_cores(self.trainer)
             config = yaml.safe_load(self._parser("fit").dump(self.saved, skip_unset=False))
             log_config(self.trainer.loggers, config)
             # In ASCII, which reads the same in every encoding that a machine may use for text
@@ -260,18 +262,6 @@ def _check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
                 f"Expected a setting of one of the heads {', '.join(sorted(known))}, found "
                 f"{start}{key}; correct the name, or give the new head a class with {start}{name}."
             )
-
-
-def _report_busy_cores(trainer: Trainer) -> None:
-    """Say that other programs compute on the cores that a training on the CPU needs."""
-    cores = os.cpu_count() or 1
-    # The average of the last minute, which Windows does not have.
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if load > cores / 2 and trainer.strategy.root_device.type == "cpu":
-        rank_zero_info(
-            f"Note: other programs use the CPU (load {load:.1f} on {cores} cores), which slows "
-            "this run down. Several runs share the cores best with --threads 1 each."
-        )
 
 
 def _remove_heads(model: Namespace) -> None:

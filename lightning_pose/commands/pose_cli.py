@@ -91,6 +91,8 @@ class PoseCLI(LightningCLI):
                 save_config_callback=None,
                 trainer_defaults={
                     "default_root_dir": "checkpoints",
+                    # `fit` prints a table of its own.
+                    "enable_model_summary": False,
                     "use_distributed_sampler": False,
                 },
                 parser_kwargs={

@@ -1,6 +1,7 @@
 """From a dataset and a sampler to batches: crops, worker processes, and their errors."""
 
 import os
+import signal
 from typing import Any
 
 import cv2
@@ -142,6 +143,16 @@ def refuse_sharding(trainer: pl.Trainer) -> None:
 def _begin_worker(_worker: int) -> None:
     # The workers run in parallel; OpenCV's threads in each of them would compete for the cores.
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGTERM, _survive_once)
+
+
+def _survive_once(*_: Any) -> None:
+    """Leave it to the training process to end its workers when SIGTERM is sent to all of them.
+
+    A batch system does that, and the training process still needs them to end its step. A second
+    SIGTERM is how it ends a worker that does not answer.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _begin_low_priority_worker(worker: int) -> None:

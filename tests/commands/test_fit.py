@@ -53,6 +53,13 @@ def test_metrics_csv_has_every_head(here: Path) -> None:
     assert {"val/mask/Dice", "val/main", "train/loss", "val/loss"} <= header
 
 
+def test_every_row_of_metrics_csv_has_an_epoch_and_those_of_training_a_rate(here: Path) -> None:
+    found = rows(here / "metrics.csv")
+    assert all(row["epoch"] for row in found)
+    rates = [float(row["lr"]) for row in found if row["train/loss"]]
+    assert len(rates) == 4 and max(rates) == pytest.approx(1e-3)
+
+
 def test_the_config_is_resolved_and_plain(here: Path) -> None:
     config = yaml.safe_load((here / "config.yaml").read_text())
     assert config["seed_everything"] == 0

@@ -1,6 +1,5 @@
 """What fit, validate and test share, through the real `lightning fit`: words, configs, seeds."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -154,18 +153,3 @@ def test_threads_are_set(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = str(here / "last.ckpt")
     assert main(["validate", "--ckpt_path", last, "--threads", "1"]) == 0
     assert chosen == [1]
-
-
-@pytest.mark.parametrize(("load", "said"), [(0.9, True), (0.1, False)])
-def test_a_busy_machine_is_announced(
-    here: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    load: float,
-    said: bool,
-) -> None:
-    caplog.set_level("INFO")
-    monkeypatch.setattr(os, "getloadavg", lambda: (load * (os.cpu_count() or 1), 9.0, 9.0))
-    short = ["--trainer.fast_dev_run", "true", "--run", f"busy_{said}"]
-    assert main(["fit", "--config", "tiny.yaml", *short]) == 0
-    assert ("--threads 1 each" in caplog.text) == said

@@ -6,6 +6,7 @@ import albumentations as A
 import numpy as np
 import pytest
 
+from lightning_pose.batch import Batch
 from lightning_pose.datamodules import loaders
 from lightning_pose.datamodules.loaders import CropDataset, make_loader
 from lightning_pose.datamodules.samplers import InOrder, PersonBatchSampler
@@ -128,3 +129,27 @@ def test_a_killed_worker_is_one_sentence(people: LSPExtendedDataset) -> None:
     loader = make_loader(dataset, PersonBatchSampler(InOrder(6, 2)), num_workers=1, on_gpu=False)
     with pytest.raises(DataError, match=r"1 data workers to run, found that one was killed"):
         list(loader)
+
+
+class TerminatedWorker(LSPExtendedDataset):
+    """Sends SIGTERM to the process that reads it, before each of some people."""
+
+    def __init__(self, root: Path, people: set[int]) -> None:
+        super().__init__(root, 1, 6)
+        self.people = people
+
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        if index in self.people:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().read(index, shrink)
+
+
+def test_a_worker_survives_one_sigterm(people: LSPExtendedDataset) -> None:
+    def batches(*terminated: int) -> list[Batch]:
+        dataset = crops(TerminatedWorker(people.root, set(terminated)))
+        sampler = PersonBatchSampler(InOrder(6, batch_size=2))
+        return list(make_loader(dataset, sampler, num_workers=1, on_gpu=False))
+
+    assert len(batches(1)) == 3
+    with pytest.raises(DataError, match="one was killed"):
+        batches(1, 3)

@@ -1,0 +1,40 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from lightning_pose.cli import main
+from lightning_pose.commands.announcements import print_parts
+from lightning_pose.module import PoseModule
+
+
+def test_the_parts_and_their_sizes_are_printed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = PoseModule.load_from_checkpoint(here / "best.ckpt")
+    print_parts(model)
+    lines = capsys.readouterr().out.replace("┃", "│").splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    header, *parts, (last, _, total) = cells
+    assert header == ["part", "class", "parameters"] and last == "all"
+    heads = {f"heads.{name}": type(head).__name__ for name, head in model.heads.items()}
+    expected = {"backbone": "UNet", **heads, "weighting": "FixedWeighting"}
+    assert {name: kind for name, kind, _ in parts} == expected
+    sizes = [int(size.replace(",", "")) for *_, size in parts]
+    everything = sum(parameter.numel() for parameter in model.parameters())
+    assert sum(sizes) == int(total.replace(",", "")) == everything
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.9, True), (0.1, False)])
+def test_a_busy_machine_is_announced(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    load: float,
+    said: bool,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(os, "getloadavg", lambda: (load * (os.cpu_count() or 1), 9.0, 9.0))
+    short = ["--trainer.fast_dev_run", "true", "--run", f"busy_{said}"]
+    assert main(["fit", "--config", "tiny.yaml", *short]) == 0
+    assert ("--threads 1 each" in caplog.text) == said
