@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import albumentations as A
@@ -11,6 +12,7 @@ from jaxtyping import Int64
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from lightning_pose.datamodules.cache import CachedDataset
 from lightning_pose.datamodules.loaders import CropDataset, make_loader, refuse_sharding
 from lightning_pose.datamodules.progress import Progress
 from lightning_pose.datamodules.samplers import (
@@ -55,6 +57,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         box_jitter: Largest shift of each edge of a person's box in training, as a fraction of its
             width or height, so that the model also works on boxes that are not tight.
         photometric: Albumentations transforms for training images.
+        cache: Folder in which to keep what training shows of each image, so that no image is
+            decoded twice, see `CachedDataset`; by default there is none.
         seed: Seed for order and augmentation.
 
     Attributes:
@@ -83,6 +87,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         shift: float = 0.05,
         box_jitter: float = 0.0,
         photometric: list[A.BasicTransform] | None = None,
+        cache: Path | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -102,6 +107,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         self.shift = shift
         self.box_jitter = box_jitter
         self.photometric = photometric
+        self.cache = cache
         self.seed = seed
         self._training_crop = PersonCrop(
             input_spec, skeleton, rotation, scale, flip, shift, box_jitter
@@ -171,9 +177,12 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         people, (rank, world_size) = self._anybody("train"), self._process()
         # Lightning's overfit_batches means the same batches in every epoch.
         same = bool(getattr(self.trainer, "overfit_batches", 0))
-        crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
         if same:
             crops = CropDataset(people, self._evaluation_crop)
+        else:
+            if self.cache is not None:
+                people = CachedDataset(people, self._training_crop, self.cache)
+            crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
         plan = self.make_plan("train", None if same else self.seed)
         if plan.num_people < self.batch_size and world_size > 1:
             raise ConfigError(

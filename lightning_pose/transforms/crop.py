@@ -1,17 +1,36 @@
 """The crop: resize and geometric augmentation of one person with one affine matrix and one warp."""
 
+import math
+from typing import NamedTuple
+
+import cv2
 import numpy as np
+from jaxtyping import Float32, Float64
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.checks import check_annotation, check_pixels
 from lightning_pose.errors import ConfigError
 from lightning_pose.geometry import image_box, transform_points
 from lightning_pose.input_spec import InputSpec
-from lightning_pose.sample import CroppedSample
+from lightning_pose.sample import Annotation, CroppedSample
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.transforms.warp import warp_image, warp_mask
 
 __all__ = ["PersonCrop"]
+
+# Degrees between the rotations whose crops are put together to find what all of them show. What a
+# corner shows in between is less than the two pixels that are added.
+_TURN = 4.0
+
+
+class _Draw(NamedTuple):
+    """One draw of the augmentation, each from -1 to 1 where it is a number."""
+
+    turn: float
+    zoom: float
+    mirror: bool
+    shift: tuple[float, float]
+    edges: tuple[float, ...]
 
 
 class PersonCrop:
@@ -96,25 +115,9 @@ class PersonCrop:
         right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
         annotation = dataset.annotation(index)
         check_annotation(annotation, dataset)
-        # A single joint makes a box of one pixel, which shows nothing of a person.
-        box = annotation.box if (annotation.box[2:] > annotation.box[:2]).any() else None
-        whole = self.input_spec.subject == "image" or box is None
-        jitter = 0.0 if whole else self.box_jitter
-        # Only where it is needed, because it may have to open the file.
-        shown = dataset.image_size(index) if whole else None
-        matrix, size = self.input_spec.crop(
-            box,
-            shown,
-            rotation=self.rotation * turn,
-            scale=(1 + self.scale) ** zoom,
-            flip=bool(mirror),
-            shift=(self.shift * right, self.shift * down),
-            around=dataset.box_around(index),
-            edges=(jitter * edges[0], jitter * edges[1], jitter * edges[2], jitter * edges[3]),
-        )
-        # Source pixels per crop pixel, along the axis of the crop that has fewer.
-        span = 1 / np.linalg.norm(matrix[:, :2], axis=1).max()
-        pixels = dataset.read(index, shrink=max(1, int(span)))
+        draw = _Draw(turn, zoom, bool(mirror), (right, down), tuple(edges))
+        matrix, size, shown = self._matrix(dataset, index, annotation, draw)
+        pixels = dataset.read(index, shrink=max(1, int(1 / _zoom(matrix))))
         check_pixels(pixels, annotation)
         if pixels.image_frame is None:
             image_size = (pixels.image.shape[0], pixels.image.shape[1])
@@ -140,3 +143,68 @@ class PersonCrop:
             image_size=image_size,
             annotation=annotation,
         )
+
+    def reach(
+        self, dataset: PoseDataset, index: int
+    ) -> tuple[Float64[np.ndarray, " 4"], float]:
+        """What of an image the random crops of one person can show, and how finely.
+
+        Args:
+            dataset: The people.
+            index: Which of them.
+
+        Returns:
+            A box xyxy in source pixels around all that any crop shows, and how many pixels a crop
+            has at most for each source pixel along a side.
+
+        Raises:
+            DataError: What the dataset gives cannot be used.
+        """
+        annotation = dataset.annotation(index)
+        check_annotation(annotation, dataset)
+        turns = np.linspace(-1, 1, 2 * math.ceil(self.rotation / _TURN) + 1) if self.rotation else (0,)
+        corners = []
+        for turn in turns:
+            # Moving every edge outwards shows most, since the crop then contains those of all
+            # smaller boxes within.
+            draw = _Draw(float(turn), -1.0, False, (0.0, 0.0), (1.0, 1.0, 1.0, 1.0))
+            matrix, size, _ = self._matrix(dataset, index, annotation, draw)
+            x0, y0, x1, y1 = image_box(size)
+            # What a shift brings in; and two pixels, because a pixel of the crop is interpolated.
+            right, down = self.shift * size[1] + 2, self.shift * size[0] + 2
+            shown = [(x0 - right, y0 - down), (x1 + right, y0 - down)]
+            shown += [(x0 - right, y1 + down), (x1 + right, y1 + down)]
+            inverse = cv2.invertAffineTransform(matrix.astype(np.float64))
+            corners.append(np.array(shown) @ inverse[:, :2].T + inverse[:, 2])
+        points = np.concatenate(corners)
+        draw = _Draw(0.0, 1.0, False, (0.0, 0.0), (-1.0, -1.0, -1.0, -1.0))
+        finest, _, _ = self._matrix(dataset, index, annotation, draw)
+        return np.concatenate((points.min(axis=0), points.max(axis=0))), _zoom(finest)
+
+    def _matrix(
+        self, dataset: PoseDataset, index: int, annotation: Annotation, draw: _Draw
+    ) -> tuple[Float32[np.ndarray, "2 3"], tuple[int, int], tuple[int, int] | None]:
+        """From source pixels to input pixels; the input's size; the image's, where it is shown."""
+        # A single joint makes a box of one pixel, which shows nothing of a person.
+        box = annotation.box if (annotation.box[2:] > annotation.box[:2]).any() else None
+        whole = self.input_spec.subject == "image" or box is None
+        jitter = 0.0 if whole else self.box_jitter
+        # Only where it is needed, because it may have to open the file.
+        shown = dataset.image_size(index) if whole else None
+        left, above, right, below = (jitter * edge for edge in draw.edges)
+        matrix, size = self.input_spec.crop(
+            box,
+            shown,
+            rotation=self.rotation * draw.turn,
+            scale=(1 + self.scale) ** draw.zoom,
+            flip=draw.mirror,
+            shift=(self.shift * draw.shift[0], self.shift * draw.shift[1]),
+            around=dataset.box_around(index),
+            edges=(left, above, right, below),
+        )
+        return matrix, size, shown
+
+
+def _zoom(matrix: Float32[np.ndarray, "2 3"]) -> float:
+    """Pixels of the crop per source pixel, along the axis of the crop that has more."""
+    return float(np.linalg.norm(matrix[:, :2], axis=1).max())

@@ -1,0 +1,249 @@
+"""A cache of what training shows of each image, so that no image is decoded again."""
+
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Float32, Int8, UInt8
+from pytorch_lightning.utilities import rank_zero_info
+from rich.progress import track
+from typing_extensions import override
+
+from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.datasets.checks import check_pixels
+from lightning_pose.geometry import crop_matrix, image_box
+from lightning_pose.input_spec import BoxAround
+from lightning_pose.sample import Annotation, Pixels
+from lightning_pose.transforms import PersonCrop, warp_image, warp_mask
+
+__all__ = ["CachedDataset"]
+
+# Part of what a cache is named after: another number for another layout or other pixels.
+_VERSION = 1
+
+# An image is stored smaller only if that saves much; otherwise its pixels are kept as they are.
+_WORTH_SHRINKING = 0.75
+
+_AT_A_TIME = 256
+
+# How many people are compared with their images before a cache is used.
+_COMPARED = 32
+
+
+class _Patch(NamedTuple):
+    """What can be shown of one person's image."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: Int8[np.ndarray, "h w"] | None
+    frame: Float32[np.ndarray, "2 3"]
+    image_size: tuple[int, int]
+
+
+class CachedDataset(PoseDataset):
+    """People whose pixels are read from a cache of what the crops of a training can show.
+
+    For each person, the cache has the part of the image that `PersonCrop` can show with any
+    rotation, scale, shift and noise of the box, as bytes that are mapped into memory. It is at most
+    as fine as the largest of these crops, and never finer than the image. A mask is stored in the
+    same way.
+
+    The folder of a cache is named after the people, their boxes and the settings of the crop, so
+    that other people or settings make another cache beside it. It is written under another name
+    and renamed when it is whole; of several processes, one writes and the others wait. Before it is
+    used, a few people spread over the set are compared with their images, and if one has changed,
+    the cache is written again. An image that is not among them may change without notice: remove
+    the folder then.
+
+    Args:
+        people: The people.
+        crop: The crop that will read them.
+        folder: Where caches are kept, one folder each.
+
+    Raises:
+        DataError: An image cannot be read.
+        OSError: The cache cannot be written, for example for lack of space.
+    """
+
+    def __init__(self, people: PoseDataset, crop: PersonCrop, folder: str | Path) -> None:
+        self.people = people
+        self.skeleton, self.labels = people.skeleton, people.labels
+        self.boxes_around = people.boxes_around
+        self.person_ids = people.person_ids
+        self.folder = Path(folder).expanduser() / _name(people, crop)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder.with_suffix(".lock")):
+            if self.folder.is_dir() and not self._agrees(crop):
+                rank_zero_info(f"Found other images than in {self.folder}: caching them again.")
+                shutil.rmtree(self.folder)
+                for name in _STORED:
+                    vars(self).pop(name, None)
+            if not self.folder.is_dir():
+                _write(people, crop, self.folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the mapped files, which a worker opens itself instead of copying them."""
+        return {name: value for name, value in vars(self).items() if name not in _STORED}
+
+    @cached_property
+    def _table(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / "people.npz") as table:
+            return dict(table)
+
+    @cached_property
+    def _images(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "images.bin", np.uint8, "r")
+
+    @cached_property
+    def _masks(self) -> Int8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "masks.bin", np.int8, "r")
+
+    @property
+    @override
+    def image_ids(self) -> np.ndarray:
+        return self.people.image_ids
+
+    @override
+    def annotation(self, index: int) -> Annotation:
+        return self.people.annotation(index)
+
+    @override
+    def box_around(self, index: int) -> BoxAround:
+        return self.people.box_around(index)
+
+    @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        height, width = self._table["image_size"][index].tolist()
+        return height, width
+
+    @override
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        """Read what can be shown of one person's image.
+
+        Args:
+            index: Index of the person, from 0 to N - 1.
+            shrink: Not used, since the image is as small already as the largest crop allows.
+
+        Returns:
+            The pixels.
+        """
+        table = self._table
+        height, width = table["shape"][index].tolist()
+        image, mask = table["image"][index], table["mask"][index]
+        frame = table["frame"][index]
+        pixels = np.asarray(self._images[image : image + height * width * 3])
+        known = None
+        if mask >= 0:
+            known = np.asarray(self._masks[mask : mask + height * width]).reshape(height, width)
+        return Pixels(
+            image=pixels.reshape(height, width, 3),
+            mask=known,
+            image_frame=frame,
+            mask_frame=None if known is None else frame,
+        )
+
+    def _agrees(self, crop: PersonCrop) -> bool:
+        """Whether a few people look as they do in their images."""
+        for index in np.unique(np.linspace(0, len(self) - 1, _COMPARED).astype(int)).tolist():
+            now = _patch(self.people, crop, index)
+            try:
+                stored, size = self.read(index), self.image_size(index)
+            except (OSError, ValueError, KeyError, IndexError, BadZipFile):
+                return False  # The cache is damaged.
+            same = np.array_equal(now.image, stored.image) and size == now.image_size
+            if not (same and np.array_equal(now.mask, stored.mask)):
+                return False
+        return True
+
+
+_STORED = ("_table", "_images", "_masks")
+
+
+def _name(people: PoseDataset, crop: PersonCrop) -> str:
+    """A name that another set of people, other boxes or another crop would not have."""
+    settings = (crop.input_spec, crop.rotation, crop.scale, crop.shift, crop.box_jitter)
+    digest = hashlib.sha256(repr((_VERSION, settings)).encode())
+    for index in range(len(people)):
+        person = people.annotation(index)
+        seen = (person.person_id, person.image_id, person.box.tolist(), people.box_around(index))
+        digest.update(repr(seen).encode())
+    return digest.hexdigest()[:16]
+
+
+def _write(people: PoseDataset, crop: PersonCrop, folder: Path) -> None:
+    """Write the cache of all people, under another name until it is whole."""
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)  # Of a process that was killed.
+    part.mkdir()
+    table: dict[str, list[Any]] = {
+        name: [] for name in ("shape", "image", "mask", "frame", "image_size")
+    }
+    try:
+        with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
+            for image, mask, frame, size in _patches(people, crop):
+                table["shape"].append(image.shape[:2])
+                table["image"].append(images.tell())
+                table["mask"].append(-1 if mask is None else masks.tell())
+                table["frame"].append(frame)
+                table["image_size"].append(size)
+                images.write(image.tobytes())
+                if mask is not None:
+                    masks.write(mask.tobytes())
+            if not masks.tell():
+                masks.write(b"\0")  # An empty file cannot be mapped.
+            for file in (images, masks):
+                file.flush()
+                os.fsync(file.fileno())
+            size = images.tell() + masks.tell()
+        np.savez(part / "people.npz", **{name: np.array(values) for name, values in table.items()})
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    rank_zero_info(f"Cached the images of {len(people)} people: {size / 1e9:.1f} GB in {folder}.")
+
+
+def _patches(people: PoseDataset, crop: PersonCrop) -> Iterator[_Patch]:
+    """What can be shown of everybody, in order."""
+    everybody = track(range(len(people)), "Caching images")
+    # Threads, because decoding and warping release the interpreter.
+    with ThreadPool() as pool:
+        # Some at a time, so that a slow disk does not fill the memory.
+        while some := list(islice(everybody, _AT_A_TIME)):
+            yield from pool.map(lambda index: _patch(people, crop, index), some)
+
+
+def _patch(people: PoseDataset, crop: PersonCrop, index: int) -> _Patch:
+    """What can be shown of one person."""
+    box, zoom = crop.reach(people, index)
+    pixels = people.read(index, shrink=max(1, int(1 / zoom)))
+    check_pixels(pixels, people.annotation(index))
+    if pixels.image_frame is None:
+        height, width = pixels.image.shape[:2]
+    else:
+        height, width = people.image_size(index)
+    # Whole pixels within the image; at least one, which is not shown, if the box is beyond it.
+    x0, y0 = (
+        min(max(math.floor(low), 0), side - 1)
+        for low, side in zip(box[:2].tolist(), (width, height), strict=True)
+    )
+    x1, y1 = (
+        min(max(math.ceil(high) + 1, low + 1), side)
+        for high, low, side in zip(box[2:].tolist(), (x0, y0), (width, height), strict=True)
+    )
+    zoom = 1.0 if zoom > _WORTH_SHRINKING else zoom
+    size = (math.ceil((y1 - y0) * zoom), math.ceil((x1 - x0) * zoom))
+    shown = image_box((y1 - y0, x1 - x0)) + np.array((x0, y0, x0, y0), np.float32)
+    frame = crop_matrix(shown, size, enlarge=1.0, fit="stretch")
+    image = warp_image(pixels.image, frame, size, crop.input_spec.interpolation, pixels.image_frame)
+    known = pixels.mask is not None and pixels.mask.max(initial=-1) >= 0
+    mask = warp_mask(pixels.mask, frame, size, pixels.mask_frame) if known else None
+    return _Patch(image, mask, frame, (height, width))

@@ -1,0 +1,266 @@
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from lightning_pose.batch import Batch
+from lightning_pose.datamodules import LSPExtendedDataModule
+from lightning_pose.datamodules.cache import CachedDataset
+from lightning_pose.datasets import LSPExtendedDataset, PoseDataset
+from lightning_pose.errors import DataError
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.sample import CroppedSample, Pixels
+from lightning_pose.skeletons import LSP14
+from lightning_pose.transforms import PersonCrop
+from tests.data.lspet import write_lspet
+
+COUNT = 40
+
+
+class Counting(LSPExtendedDataset):
+    """Notes in a file whose image is read."""
+
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        with (self.root / "reads.txt").open("a") as file:
+            file.write(f"{index}\n")
+        return super().read(index, shrink)
+
+    def count(self) -> int:
+        """Images read since the last time."""
+        path = self.root / "reads.txt"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        path.unlink(missing_ok=True)
+        return len(lines)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "lspet"
+    write_lspet(root, COUNT, sizes=((90, 70), (60, 120)))
+    return root
+
+
+@pytest.fixture
+def people(written: Path, tmp_path: Path) -> Counting:
+    shutil.copytree(written, tmp_path / "lspet")
+    return Counting(tmp_path / "lspet", 1, COUNT)
+
+
+def make_crop(size: tuple[int, int] = (96, 64), **settings: object) -> PersonCrop:
+    spec = {"size": size, "enlarge": 1.1, **settings.pop("spec", {})}  # type: ignore[dict-item]
+    return PersonCrop(InputSpec(**spec), LSP14, **settings)  # type: ignore[arg-type]
+
+
+def crops(people: PoseDataset, crop: PersonCrop) -> list[CroppedSample]:
+    """Some random crops of everybody, the same for any dataset with these people."""
+    keys = [(index, draw) for index in range(len(people)) for draw in range(4)]
+    return [crop(people, index, np.random.default_rng([index, draw])) for index, draw in keys]
+
+
+@pytest.mark.parametrize("fit", ["contain", "cover", "stretch"])
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        {},
+        {"rotation": 180.0, "flip": 0.5},
+        {"scale": 0.4, "shift": 0.5},
+        {"rotation": 35.0, "scale": 0.2, "shift": 0.1, "box_jitter": 0.4, "flip": 0.5},
+    ],
+)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"subject": "image"},
+        {"size": None, "short_side": 64, "multiple": 4},
+        {"interpolation": "cubic"},
+        {"enlarge": 0.6},
+    ],
+)
+def test_the_cache_has_all_that_a_crop_can_show(
+    people: Counting, tmp_path: Path, fit: str, augmentation: dict[str, float], spec: dict
+) -> None:
+    crop = make_crop(spec={**spec, "fit": fit}, **augmentation)
+    cached = CachedDataset(people, crop, tmp_path / "cache")
+    for ours, theirs in zip(crops(cached, crop), crops(people, crop), strict=True):
+        np.testing.assert_array_equal(ours.crop, theirs.crop)
+        np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
+        np.testing.assert_array_equal(ours.visibility, theirs.visibility)
+        assert ours.image_size == theirs.image_size
+        # A warp rounds places to 1/32 of a pixel, which may differ by one step.
+        assert np.abs(ours.image.astype(int) - theirs.image).max() <= 12
+        assert (ours.mask != theirs.mask).mean() < 0.005
+
+
+def test_large_images_are_stored_as_small_as_crops_need_them(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet", 4, sizes=((1000, 800),))
+    people = LSPExtendedDataset(tmp_path / "lspet", 1, 4)
+    crop = make_crop(size=(64, 64), rotation=30.0, scale=0.25, flip=0.5)
+    cached = CachedDataset(people, crop, tmp_path / "cache")
+    for index in range(4):
+        stored = cached.read(index)
+        # 64 pixels, seen 1.25 times as near and as far, and turned.
+        assert 64 < max(stored.image.shape[:2]) < 64 * 1.25**2 * 1.5
+        assert cached.image_size(index) == people.image_size(index) == (1000, 800)
+    for ours, theirs in zip(crops(cached, crop), crops(people, crop), strict=True):
+        assert np.abs(ours.image.astype(float) - theirs.image).mean() < 4
+        assert (ours.mask != theirs.mask).mean() < 0.02
+
+
+def test_a_cache_is_written_once(people: Counting, tmp_path: Path) -> None:
+    first = CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert people.count() == COUNT
+    again = CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert again.folder == first.folder
+    assert 0 < people.count() < COUNT, "a few are compared"
+    for index in range(COUNT):
+        again.read(index)
+    assert people.count() == 0
+
+
+def test_without_masks_none_are_stored(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet", 3, without_mask=(1, 2, 3))
+    people = LSPExtendedDataset(tmp_path / "lspet", 1, 3)
+    cached = CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert [cached.read(index).mask for index in range(3)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": (64, 64)},
+        {"rotation": 10.0},
+        {"scale": 0.1},
+        {"shift": 0.1},
+        {"box_jitter": 0.1},
+        {"spec": {"interpolation": "cubic"}},
+    ],
+)
+def test_other_settings_make_another_cache(
+    people: Counting, tmp_path: Path, settings: dict
+) -> None:
+    first = CachedDataset(people, make_crop(), tmp_path / "cache")
+    second = CachedDataset(people, make_crop(**settings), tmp_path / "cache")
+    assert first.folder != second.folder and first.folder.is_dir()
+    people.count()
+    assert CachedDataset(people, make_crop(), tmp_path / "cache").folder == first.folder
+    assert people.count() < COUNT
+
+
+def test_other_people_or_boxes_make_another_cache(people: Counting, tmp_path: Path) -> None:
+    crop, cache = make_crop(), tmp_path / "cache"
+    folders = {CachedDataset(people, crop, cache).folder}
+    folders.add(CachedDataset(Counting(people.root, 2, COUNT), crop, cache).folder)
+    people.annotations.box[3] += 1
+    folders.add(CachedDataset(people, crop, cache).folder)
+    people.boxes_around = "silhouette"
+    folders.add(CachedDataset(people, crop, cache).folder)
+    assert len(folders) == 4
+
+
+@pytest.mark.parametrize("change", ["image", "mask", "size"])
+def test_changed_images_are_cached_again(people: Counting, tmp_path: Path, change: str) -> None:
+    crop = make_crop()
+    CachedDataset(people, crop, tmp_path / "cache")
+    if change == "mask":
+        path = people.root / "masks" / f"im{COUNT:05d}.png"
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    else:
+        path = people.root / "images" / f"im{COUNT:05d}.jpg"
+        image = 255 - cv2.imread(str(path))
+        cv2.imwrite(str(path), image if change == "image" else image[:-20])
+        (people.root / "masks" / f"im{COUNT:05d}.png").unlink()
+    cached = CachedDataset(people, crop, tmp_path / "cache")
+    ours, theirs = (crop(each, COUNT - 1, np.random.default_rng(0)) for each in (cached, people))
+    assert np.abs(ours.image.astype(int) - theirs.image).max() <= 12
+    assert (ours.mask != theirs.mask).mean() < 0.005
+    assert ours.image_size == theirs.image_size
+
+
+@pytest.mark.parametrize("name", ["images.bin", "masks.bin", "people.npz"])
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_damaged_cache_is_written_again(
+    people: Counting, tmp_path: Path, name: str, left: int
+) -> None:
+    cached = CachedDataset(people, make_crop(), tmp_path / "cache")
+    whole = (cached.folder / name).read_bytes()
+    (cached.folder / name).write_bytes(whole[:left])
+    again = CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert (again.folder / name).read_bytes() == whole
+
+
+def test_nothing_is_left_of_a_cache_that_could_not_be_written(
+    people: Counting, tmp_path: Path
+) -> None:
+    image = people.root / "images" / "im00030.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:300])
+    with pytest.raises(DataError, match=r"im00030\.jpg"):
+        CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+    image.write_bytes(whole)
+    assert CachedDataset(people, make_crop(), tmp_path / "cache").folder.is_dir()
+
+
+def test_what_a_killed_process_left_is_written_again(people: Counting, tmp_path: Path) -> None:
+    folder = CachedDataset(people, make_crop(), tmp_path / "cache").folder
+    whole = (folder / "images.bin").read_bytes()
+    folder.rename(folder.with_suffix(".part"))
+    (folder.with_suffix(".part") / "images.bin").write_bytes(whole[:100])
+    CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert (folder / "images.bin").read_bytes() == whole
+    assert not folder.with_suffix(".part").exists()
+
+
+def _open(root: Path, cache: Path) -> None:
+    CachedDataset(Counting(root, 1, COUNT), make_crop(), cache)
+
+
+def test_of_two_processes_one_writes(people: Counting, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    words = (people.root, tmp_path / "cache")
+    both = [context.Process(target=_open, args=words) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert COUNT < people.count() < 2 * COUNT
+
+
+def test_a_worker_that_is_spawned_opens_the_cache_itself(people: Counting, tmp_path: Path) -> None:
+    cached = CachedDataset(people, make_crop(), tmp_path / "cache")
+    before = cached.read(5)
+    small = pickle.dumps(cached)
+    assert len(small) < len(pickle.dumps(people)) + 2000
+    after = pickle.loads(small).read(5)
+    np.testing.assert_array_equal(before.image, after.image)
+    np.testing.assert_array_equal(before.mask, after.mask)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_with_a_cache_has_the_same_batches(
+    written: Path, tmp_path: Path, workers: int
+) -> None:
+    def batches(cache: Path | None) -> list[Batch]:
+        data = LSPExtendedDataModule(
+            written,
+            train=(1, 32),
+            val=(33, 40),
+            input_spec=InputSpec((96, 64)),
+            batch_size=8,
+            num_workers=workers,
+            cache=cache,
+        )
+        return list(data.train_dataloader())
+
+    for ours, theirs in zip(batches(tmp_path / "cache"), batches(None), strict=True):
+        assert torch.equal(ours.person_id, theirs.person_id)
+        assert torch.equal(ours.keypoints, theirs.keypoints)
+        assert (ours.image.int() - theirs.image.int()).abs().max() <= 12
+    assert (tmp_path / "cache").is_dir()
