@@ -19,4 +19,4 @@ class LearningRate(Callback):
     ) -> None:
         """Log the rate with which this batch is trained."""
         # The first group has the weights of the network.
-        self.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
+        pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])

@@ -28,8 +28,8 @@ from lightning_pose.callbacks import (
     log_config,
 )
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
-from lightning_pose.commands.configs import packages, read_config, split_configs, values
 from lightning_pose.commands.announcements import print_parts, report_busy_cores
+from lightning_pose.commands.configs import packages, read_config, split_configs, values
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import Run

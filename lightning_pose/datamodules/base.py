@@ -181,7 +181,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             crops = CropDataset(people, self._evaluation_crop)
         else:
             if self.cache is not None:
-                people = CachedDataset(people, self._training_crop, self.cache)
+                people = CachedDataset(people, self._training_crop, self.cache, self.num_workers)
             crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
         plan = self.make_plan("train", None if same else self.seed)
         if plan.num_people < self.batch_size and world_size > 1:

@@ -4,10 +4,7 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Iterator
-from functools import cached_property
-from itertools import islice
-from multiprocessing.pool import ThreadPool
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -16,11 +13,11 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Float32, Int8, UInt8
 from pytorch_lightning.utilities import rank_zero_info
-from rich.progress import track
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.checks import check_pixels
+from lightning_pose.datasets.workers import in_workers
 from lightning_pose.geometry import crop_matrix, image_box
 from lightning_pose.input_spec import BoxAround
 from lightning_pose.sample import Annotation, Pixels
@@ -33,8 +30,6 @@ _VERSION = 1
 
 # An image is stored smaller only if that saves much; otherwise its pixels are kept as they are.
 _WORTH_SHRINKING = 0.75
-
-_AT_A_TIME = 256
 
 # How many people are compared with their images before a cache is used.
 _COMPARED = 32
@@ -68,13 +63,16 @@ class CachedDataset(PoseDataset):
         people: The people.
         crop: The crop that will read them.
         folder: Where caches are kept, one folder each.
+        num_workers: Processes that read images to write the cache; 0 reads in this one.
 
     Raises:
         DataError: An image cannot be read.
         OSError: The cache cannot be written, for example for lack of space.
     """
 
-    def __init__(self, people: PoseDataset, crop: PersonCrop, folder: str | Path) -> None:
+    def __init__(
+        self, people: PoseDataset, crop: PersonCrop, folder: str | Path, num_workers: int = 0
+    ) -> None:
         self.people = people
         self.skeleton, self.labels = people.skeleton, people.labels
         self.boxes_around = people.boxes_around
@@ -88,7 +86,7 @@ class CachedDataset(PoseDataset):
                 for name in _STORED:
                     vars(self).pop(name, None)
             if not self.folder.is_dir():
-                _write(people, crop, self.folder)
+                _write(people, crop, self.folder, num_workers)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the mapped files, which a worker opens itself instead of copying them."""
@@ -96,7 +94,8 @@ class CachedDataset(PoseDataset):
 
     @cached_property
     def _table(self) -> dict[str, np.ndarray]:
-        with np.load(self.folder / "people.npz") as table:
+        # numpy does not close a path whose content it refuses.
+        with (self.folder / "people.npz").open("rb") as file, np.load(file) as table:
             return dict(table)
 
     @cached_property
@@ -138,8 +137,7 @@ class CachedDataset(PoseDataset):
         """
         table = self._table
         height, width = table["shape"][index].tolist()
-        image, mask = table["image"][index], table["mask"][index]
-        frame = table["frame"][index]
+        (image, mask), frame = table["start"][index].tolist(), table["frame"][index]
         pixels = np.asarray(self._images[image : image + height * width * 3])
         known = None
         if mask >= 0:
@@ -157,10 +155,13 @@ class CachedDataset(PoseDataset):
             now = _patch(self.people, crop, index)
             try:
                 stored, size = self.read(index), self.image_size(index)
-            except (OSError, ValueError, KeyError, IndexError, BadZipFile):
+            except (OSError, EOFError, ValueError, KeyError, IndexError, BadZipFile):
                 return False  # The cache is damaged.
-            same = np.array_equal(now.image, stored.image) and size == now.image_size
-            if not (same and np.array_equal(now.mask, stored.mask)):
+            if size != now.image_size or not np.array_equal(now.image, stored.image):
+                return False
+            unknown = np.full((1, 1), -1, dtype=np.int8)
+            ours, theirs = (unknown if m is None else m for m in (now.mask, stored.mask))
+            if not np.array_equal(ours, theirs):
                 return False
         return True
 
@@ -179,46 +180,35 @@ def _name(people: PoseDataset, crop: PersonCrop) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(people: PoseDataset, crop: PersonCrop, folder: Path) -> None:
+def _write(people: PoseDataset, crop: PersonCrop, folder: Path, num_workers: int) -> None:
     """Write the cache of all people, under another name until it is whole."""
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)  # Of a process that was killed.
     part.mkdir()
-    table: dict[str, list[Any]] = {
-        name: [] for name in ("shape", "image", "mask", "frame", "image_size")
-    }
+    shapes, starts, frames, sizes = [], [], [], []
     try:
         with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
-            for image, mask, frame, size in _patches(people, crop):
-                table["shape"].append(image.shape[:2])
-                table["image"].append(images.tell())
-                table["mask"].append(-1 if mask is None else masks.tell())
-                table["frame"].append(frame)
-                table["image_size"].append(size)
+            patches = in_workers(partial(_patch, people, crop), len(people), num_workers, "Caching")
+            for image, mask, frame, size in patches:
+                shapes.append(image.shape[:2])
+                starts.append((images.tell(), -1 if mask is None else masks.tell()))
+                frames.append(frame)
+                sizes.append(size)
                 images.write(image.tobytes())
-                if mask is not None:
-                    masks.write(mask.tobytes())
+                masks.write(b"" if mask is None else mask.tobytes())
             if not masks.tell():
                 masks.write(b"\0")  # An empty file cannot be mapped.
             for file in (images, masks):
                 file.flush()
                 os.fsync(file.fileno())
-            size = images.tell() + masks.tell()
-        np.savez(part / "people.npz", **{name: np.array(values) for name, values in table.items()})
+            written = images.tell() + masks.tell()
+        np.savez(part / "people.npz", shape=shapes, start=starts, frame=frames, image_size=sizes)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    rank_zero_info(f"Cached the images of {len(people)} people: {size / 1e9:.1f} GB in {folder}.")
-
-
-def _patches(people: PoseDataset, crop: PersonCrop) -> Iterator[_Patch]:
-    """What can be shown of everybody, in order."""
-    everybody = track(range(len(people)), "Caching images")
-    # Threads, because decoding and warping release the interpreter.
-    with ThreadPool() as pool:
-        # Some at a time, so that a slow disk does not fill the memory.
-        while some := list(islice(everybody, _AT_A_TIME)):
-            yield from pool.map(lambda index: _patch(people, crop, index), some)
+    rank_zero_info(
+        f"Cached the images of {len(people)} people: {written / 1e6:.0f} MB in {folder}."
+    )
 
 
 def _patch(people: PoseDataset, crop: PersonCrop, index: int) -> _Patch:

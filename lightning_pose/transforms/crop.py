@@ -144,9 +144,7 @@ class PersonCrop:
             annotation=annotation,
         )
 
-    def reach(
-        self, dataset: PoseDataset, index: int
-    ) -> tuple[Float64[np.ndarray, " 4"], float]:
+    def reach(self, dataset: PoseDataset, index: int) -> tuple[Float64[np.ndarray, " 4"], float]:
         """What of an image the random crops of one person can show, and how finely.
 
         Args:
@@ -162,7 +160,9 @@ class PersonCrop:
         """
         annotation = dataset.annotation(index)
         check_annotation(annotation, dataset)
-        turns = np.linspace(-1, 1, 2 * math.ceil(self.rotation / _TURN) + 1) if self.rotation else (0,)
+        turns = (
+            np.linspace(-1, 1, 2 * math.ceil(self.rotation / _TURN) + 1) if self.rotation else (0,)
+        )
         corners = []
         for turn in turns:
             # Moving every edge outwards shows most, since the crop then contains those of all

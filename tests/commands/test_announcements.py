@@ -16,7 +16,8 @@ def test_the_parts_and_their_sizes_are_printed(
     lines = capsys.readouterr().out.replace("┃", "│").splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
     header, *parts, (last, _, total) = cells
-    assert header == ["part", "class", "parameters"] and last == "all"
+    assert header == ["part", "class", "parameters"]
+    assert last == "all"
     heads = {f"heads.{name}": type(head).__name__ for name, head in model.heads.items()}
     expected = {"backbone": "UNet", **heads, "weighting": "FixedWeighting"}
     assert {name: kind for name, kind, _ in parts} == expected
