@@ -70,7 +70,7 @@ def test_both_kinds_are_the_people_that_were_written(
     assert people.boxes_around == "silhouette"
     assert people.splits is None
     assert people.person_ids.tolist() == [first, first + 1, first + 2]
-    assert people.image_ids.tolist() == [b"a.jpg", b"a.jpg", b"b.jpg"]
+    assert people.image_ids.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
     one, two, three = (people[index] for index in range(3))
     assert one.keypoints.tolist() == [[3.5, 4], [10, 11.25]]
     assert two.keypoints.tolist() == [[5, 6], [0, 0]]
