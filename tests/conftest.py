@@ -12,10 +12,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
-# With a process per core, a second thread of each would only wait for the others.
-_parallel = "PYTEST_XDIST_WORKER" in os.environ
-if _parallel:
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
 import pytest
@@ -26,7 +22,11 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 # The tests' images are tiny: on many cores the threads would mostly wait for each other.
-torch.set_num_threads(1 if _parallel else min(2, torch.get_num_threads()))
+torch.set_num_threads(min(2, torch.get_num_threads()))
+# With a process per core, a second thread of each would only wait for those of the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # For the processes that tests start.
 
 
 @pytest.fixture(autouse=True)
