@@ -20,6 +20,7 @@ import lightning_pose.heads
 import lightning_pose.metrics
 import lightning_pose.schedules
 import lightning_pose.weightings  # noqa: F401
+from lightning_pose.commands.nulls import refuse_nulls
 from lightning_pose.commands.refusals import explain_setting
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import ConfigError
@@ -130,6 +131,8 @@ class PoseCLI(LightningCLI):
         for name in _NOT_ZERO:
             if settings.trainer[name] == 0:
                 raise ConfigError(f"Expected trainer.{name} above 0, found 0; the default is 1.")
+        refuse_nulls("model", settings.model, PoseModule)
+        refuse_nulls("data", settings.data)
 
     @property
     def settings(self) -> Namespace:
