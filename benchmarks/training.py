@@ -1,10 +1,13 @@
 """How fast `fit` is on the CPU compared with a bare loop, for the parts of combined.yaml.
 
-    python benchmarks/training.py [--root FOLDER_OF_LSPE] [--batches 60] [--repeats 5]
+    python benchmarks/training.py [--root FOLDER_OF_LSPE [--cache FOLDER]] [--batches 60]
+        [--repeats 5]
 
 Prints images per second for a bare PyTorch loop on cached batches, for `Trainer.fit` on the same
 cached batches, and for `Trainer.fit` with its data module: the median over several repeats, run in
-turn, and the ratio to the bare loop. With --root, the data is Leeds Sports Pose Extended.
+turn, and the ratio to the bare loop. With --root, the data is Leeds Sports Pose Extended; with
+--cache, its images are kept in a folder as `--data.cache` does, which is written before the first
+repeat.
 """
 
 import argparse
@@ -17,10 +20,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_pose.batch import Batch
+from lightning_pose.callbacks import LearningRate
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.fit import FitCLI
 from lightning_pose.precision import AutoPrecision
@@ -78,6 +81,7 @@ class Parts(FitCLI):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, help="folder of Leeds Sports Pose Extended")
+    parser.add_argument("--cache", type=Path, help="folder for the cached images")
     parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
@@ -85,6 +89,8 @@ def main() -> None:
     if options.root is not None:
         words += ["--config", str(find_config("data/lspet.yaml"))]
         words += ["--data.root", str(options.root)]
+    if options.cache is not None:
+        words += ["--data.cache", str(options.cache)]
 
     def parts() -> tuple[pl.LightningModule, pl.LightningDataModule]:
         cli = Parts(["fit", *words], "benchmark")
@@ -123,7 +129,7 @@ def main() -> None:
             limit_train_batches=options.batches,
             limit_val_batches=0,
             gradient_clip_val=5.0,
-            callbacks=[watch, LearningRateMonitor()],
+            callbacks=[watch, LearningRate()],
             plugins=[AutoPrecision()],
             # The defaults of `lightning fit`, except for what happens at validations.
             logger=[TensorBoardLogger(folder), CSVLogger(folder)],
