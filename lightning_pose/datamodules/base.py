@@ -48,7 +48,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         batch_size: People per batch, over all processes.
         num_workers: Processes that load images; 0 loads in the training process.
         rotation: Largest rotation of a training crop in degrees.
-        scale: Largest change in scale of a training crop, see `PersonCrop`.
+        scale: Largest change in scale of a training crop, or a range such as [0.75, 1.25], see
+            `PersonCrop`.
         flip: Probability that a training crop is mirrored.
         shift: Largest shift of a training crop, as a fraction of its width and height, so that the
             model also works on boxes that are not centred on the joints.
@@ -78,7 +79,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         batch_size: int = 32,
         num_workers: int = 2,
         rotation: float = 30.0,
-        scale: float = 0.25,
+        scale: float | tuple[float, float] = 0.25,
         flip: float = 0.5,
         shift: float = 0.05,
         box_jitter: float = 0.0,

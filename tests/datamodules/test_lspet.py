@@ -37,6 +37,7 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
             "num_workers": 0,
             "input_spec": {"size": [48, 32], "fit": "stretch"},
             "rotation": 30,
+            "scale": [0.75, 1.25],
             "photometric": [
                 {
                     "class_path": "albumentations.RandomBrightnessContrast",
@@ -48,6 +49,7 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
     data = parser.instantiate_classes(parser.parse_object({"data": config})).data
     assert isinstance(data, LSPExtendedDataModule)
     assert data.input_spec == InputSpec((48, 32), fit="stretch")
+    assert data.scale == (0.75, 1.25)
     assert isinstance(data.photometric[0], A.RandomBrightnessContrast)
     data.setup("fit")
     assert next(iter(data.train_dataloader())).image.shape == (2, 3, 48, 32)
