@@ -55,7 +55,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             model also works on boxes that are not centred on the joints.
         box_jitter: Largest shift of each edge of a person's box in training, as a fraction of its
             width or height, so that the model also works on boxes that are not tight.
-        photometric: Albumentations transforms for training images.
+        photometric: Albumentations transforms for training images that move no pixels: colour,
+            blur, noise, and dropouts that hide parts of the person, see `Photometric`.
         seed: Seed for order and augmentation.
 
     Attributes:

@@ -221,6 +221,7 @@ AUGMENTATIONS = {
     "shift": ({"shift": 0.2}, {"place", "brightness"}),
     "box_jitter": ({"box_jitter": 0.3}, {"scale", "place", "brightness"}),
     "photometric": ({"photometric": [A.InvertImg(p=1.0)]}, {"brightness"}),
+    "occlusion": ({"photometric": [A.GridDropout(p=1.0)]}, {"brightness"}),
 }
 
 

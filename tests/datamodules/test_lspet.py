@@ -42,7 +42,11 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
                 {
                     "class_path": "albumentations.RandomBrightnessContrast",
                     "init_args": {"brightness_limit": [-0.2, 0.2], "p": 0.5},
-                }
+                },
+                {
+                    "class_path": "albumentations.CoarseDropout",
+                    "init_args": {"hole_height_range": [0.2, 0.4], "fill": "random_uniform"},
+                },
             ],
         },
     }
@@ -51,6 +55,8 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
     assert data.input_spec == InputSpec((48, 32), fit="stretch")
     assert data.scale == (0.75, 1.25)
     assert isinstance(data.photometric[0], A.RandomBrightnessContrast)
+    assert isinstance(data.photometric[1], A.CoarseDropout)
+    assert data.photometric[1].hole_height_range == (0.2, 0.4)
     data.setup("fit")
     assert next(iter(data.train_dataloader())).image.shape == (2, 3, 48, 32)
 
