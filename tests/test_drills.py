@@ -14,6 +14,7 @@ import torch
 
 from lightning_pose.datasets import SyntheticDataset
 from tests.commands.project import figures
+from tests.data.lspet import write_lspet
 
 pytestmark = pytest.mark.drill
 
@@ -111,6 +112,17 @@ def test_the_benchmarks_print_rates(words: list[str], rates: str, tmp_path: Path
     found = re.findall(rates, printed, re.MULTILINE)
     assert len(found) == (3 if name == "training.py" else 2), printed
     assert all(float(rate) > 0 for rate in found)
+
+
+def test_the_benchmark_of_the_input_prints_the_rate_of_every_way(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet", count=8)
+    words = ["--root", "lspet", "--count", "3", "--repeats", "1"]
+    printed = python(str(BENCHMARKS / "input_pipeline.py"), *words, folder=tmp_path)
+    found = re.findall(r"^  (.*?) +([\d.]+) +([\d.]+)$", printed, re.MULTILINE)
+    assert len(found) == 4 * 7, printed  # Two sets of images, with and without masks.
+    for name, rate, ratio in found:
+        assert float(rate) > 0
+        assert float(ratio) == 1 if name == "our dataset" else float(ratio) > 0
 
 
 def test_the_benchmark_of_boxes_prints_what_a_model_loses(run: Path, tmp_path: Path) -> None:

@@ -50,13 +50,15 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         batch_size: People per batch, over all processes.
         num_workers: Processes that load images; 0 loads in the training process.
         rotation: Largest rotation of a training crop in degrees.
-        scale: Largest change in scale of a training crop, see `PersonCrop`.
+        scale: Largest change in scale of a training crop, or a range such as [0.75, 1.25], see
+            `PersonCrop`.
         flip: Probability that a training crop is mirrored.
         shift: Largest shift of a training crop, as a fraction of its width and height, so that the
             model also works on boxes that are not centred on the joints.
         box_jitter: Largest shift of each edge of a person's box in training, as a fraction of its
             width or height, so that the model also works on boxes that are not tight.
-        photometric: Albumentations transforms for training images.
+        photometric: Albumentations transforms for training images that move no pixels: colour,
+            blur, noise, and dropouts that hide parts of the person, see `Photometric`.
         cache: Folder in which to keep what training shows of each image, so that no image is
             decoded twice, see `CachedDataset`; by default there is none.
         seed: Seed for order and augmentation.
@@ -82,7 +84,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         batch_size: int = 32,
         num_workers: int = 2,
         rotation: float = 30.0,
-        scale: float = 0.25,
+        scale: float | tuple[float, float] = 0.25,
         flip: float = 0.5,
         shift: float = 0.05,
         box_jitter: float = 0.0,

@@ -45,7 +45,11 @@ class PersonCrop:
         input_spec: How an image becomes the network's input.
         skeleton: The joints, for swapping left and right; needed only for flips.
         rotation: Largest rotation in degrees; it is uniform in [-rotation, rotation].
-        scale: Largest change in scale; factors are log-uniform in [1 / (1 + scale), 1 + scale].
+        scale: How much larger the person appears than usual. One number is the largest change:
+            factors are log-uniform in [1 / (1 + scale), 1 + scale], so that growing and shrinking
+            by the same factor are equally likely. A pair [low, high] is the range itself, which
+            need not be symmetric: factors are uniform in it, as in papers that give a range such as
+            0.75 to 1.25.
         flip: Probability of a flip.
         shift: Largest shift, as a fraction of the input's width and height; both are uniform in
             [-shift, shift].
@@ -69,14 +73,13 @@ class PersonCrop:
         input_spec: InputSpec,
         skeleton: Skeleton | None = None,
         rotation: float = 0.0,
-        scale: float = 0.0,
+        scale: float | tuple[float, float] = 0.0,
         flip: float = 0.0,
         shift: float = 0.0,
         box_jitter: float = 0.0,
     ) -> None:
         for name, value, high in (
             ("rotation", rotation, 180),
-            ("scale", scale, np.inf),
             ("flip", flip, 1),
             ("shift", shift, 0.5),
             ("box_jitter", box_jitter, 0.4),
@@ -85,6 +88,7 @@ class PersonCrop:
                 raise ConfigError(
                     f"Expected {name} from 0 to {high}, found {value}; correct the crop."
                 )
+        _check_scale(scale)
         if flip > 0 and skeleton is None:
             raise ConfigError(
                 f"Expected a skeleton for flips, found none with flip={flip}; give the crop one."
@@ -196,7 +200,7 @@ class PersonCrop:
             box,
             shown,
             rotation=self.rotation * draw.turn,
-            scale=(1 + self.scale) ** draw.zoom,
+            scale=self._factor(draw.zoom),
             flip=draw.mirror,
             shift=(self.shift * draw.shift[0], self.shift * draw.shift[1]),
             around=dataset.box_around(index),
@@ -204,7 +208,27 @@ class PersonCrop:
         )
         return matrix, size, shown
 
+    def _factor(self, chance: float) -> float:
+        """How much larger the person appears, from a number that is uniform in [-1, 1]."""
+        if isinstance(self.scale, tuple):
+            low, high = self.scale
+            return low + (high - low) * (chance + 1) / 2
+        factor: float = (1 + self.scale) ** chance
+        return factor
+
 
 def _zoom(matrix: Float32[np.ndarray, "2 3"]) -> float:
     """Pixels of the crop per source pixel, along the axis of the crop that has more."""
     return float(np.linalg.norm(matrix[:, :2], axis=1).max())
+
+
+def _check_scale(scale: float | tuple[float, float]) -> None:
+    if isinstance(scale, tuple):
+        valid = len(scale) == 2 and 0 < scale[0] <= scale[1] < np.inf
+    else:
+        valid = 0 <= scale < np.inf
+    if not valid:
+        raise ConfigError(
+            "Expected scale as a number of 0 or more, or as [low, high] with 0 < low <= high, "
+            f"found {list(scale) if isinstance(scale, tuple) else scale}; correct the crop."
+        )

@@ -46,7 +46,8 @@ def warp_image(
     # differ.
     zooms = np.linalg.norm(warp[:, :2], axis=0)
     across, down = (
-        int(min(1 / zoom, side)) for zoom, side in zip(zooms, image.shape[1::-1], strict=True)
+        max(1, int(min(1 / zoom, side)))
+        for zoom, side in zip(zooms, image.shape[1::-1], strict=True)
     )
     if max(across, down) >= 2:
         # The last block is padded with its edge, so that no row or column is lost.

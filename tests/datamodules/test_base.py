@@ -216,10 +216,12 @@ OFF = dict.fromkeys(("rotation", "scale", "flip", "shift", "box_jitter"), 0.0) |
 AUGMENTATIONS = {
     "rotation": ({"rotation": 40.0}, {"rotation", "place", "brightness"}),
     "scale": ({"scale": 0.4}, {"scale", "brightness"}),
+    "range of scale": ({"scale": (0.5, 0.8)}, {"scale", "place", "brightness"}),
     "flip": ({"flip": 1.0}, {"flip", "place"}),
     "shift": ({"shift": 0.2}, {"place", "brightness"}),
     "box_jitter": ({"box_jitter": 0.3}, {"scale", "place", "brightness"}),
     "photometric": ({"photometric": [A.InvertImg(p=1.0)]}, {"brightness"}),
+    "occlusion": ({"photometric": [A.GridDropout(p=1.0)]}, {"brightness"}),
 }
 
 

@@ -37,18 +37,26 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
             "num_workers": 0,
             "input_spec": {"size": [48, 32], "fit": "stretch"},
             "rotation": 30,
+            "scale": [0.75, 1.25],
             "photometric": [
                 {
                     "class_path": "albumentations.RandomBrightnessContrast",
                     "init_args": {"brightness_limit": [-0.2, 0.2], "p": 0.5},
-                }
+                },
+                {
+                    "class_path": "albumentations.CoarseDropout",
+                    "init_args": {"hole_height_range": [0.2, 0.4], "fill": "random_uniform"},
+                },
             ],
         },
     }
     data = parser.instantiate_classes(parser.parse_object({"data": config})).data
     assert isinstance(data, LSPExtendedDataModule)
     assert data.input_spec == InputSpec((48, 32), fit="stretch")
+    assert data.scale == (0.75, 1.25)
     assert isinstance(data.photometric[0], A.RandomBrightnessContrast)
+    assert isinstance(data.photometric[1], A.CoarseDropout)
+    assert data.photometric[1].hole_height_range == (0.2, 0.4)
     data.setup("fit")
     assert next(iter(data.train_dataloader())).image.shape == (2, 3, 48, 32)
 

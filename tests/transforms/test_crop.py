@@ -1,8 +1,10 @@
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from lightning_pose.datasets import LSPExtendedDataset
@@ -26,10 +28,11 @@ from tests.transforms.people import (
     smooth,
 )
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "turned": {"rotation": 180.0},
     "scaled": {"scale": 0.3},
+    "scaled in a range": {"scale": (0.75, 1.25)},
     "mirrored": {"flip": 1.0},
     "shifted": {"shift": 0.05},
     "jittered": {"box_jitter": 0.1},
@@ -40,9 +43,7 @@ SETTINGS = {
 @pytest.mark.parametrize("fit", ["contain", "cover", "stretch"])
 @pytest.mark.parametrize("size", [(128, 128), (97, 64), (255, 191)])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_points_and_image_agree(
-    settings: dict[str, float], size: tuple[int, int], fit: str
-) -> None:
+def test_points_and_image_agree(settings: dict[str, Any], size: tuple[int, int], fit: str) -> None:
     crop = PersonCrop(InputSpec(size, enlarge=2.0, fit=fit), LSP14, **settings)
     for seed in range(8):
         sample = blob_person(seed)
@@ -55,7 +56,7 @@ def test_points_and_image_agree(
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
-def test_the_inverse_crop_gives_the_source_points(settings: dict[str, float]) -> None:
+def test_the_inverse_crop_gives_the_source_points(settings: dict[str, Any]) -> None:
     crop = PersonCrop(InputSpec((128, 96), enlarge=2.0), LSP14, **settings)
     for seed in range(8):
         cropped = cut(crop, blob_person(seed), seed)
@@ -188,6 +189,27 @@ def test_chance_stays_within_its_settings_and_uses_them() -> None:
     assert 0.4 < mirrored.mean() < 0.6
 
 
+def test_a_range_of_scales_is_uniform_and_draws_the_same_numbers() -> None:
+    sample = blob_person(6)
+    spec = InputSpec((64, 64))
+    settings = {"rotation": 30.0, "flip": 0.5, "shift": 0.1}
+    number = PersonCrop(spec, LSP14, scale=0.25, **settings)
+    pair = PersonCrop(spec, LSP14, scale=(0.75, 1.5), **settings)
+    base = np.sqrt(np.linalg.det(cut(PersonCrop(spec), sample).crop[:, :2]))
+    chances = []
+    for seed in range(400):
+        crops = [cut(crop, sample, seed).crop[:, :2] for crop in (number, pair)]
+        zooms = [np.sqrt(abs(np.linalg.det(crop))) for crop in crops]
+        # Rotation and flip are the same whatever the form of the scale.
+        np.testing.assert_allclose(crops[0] / zooms[0], crops[1] / zooms[1], atol=1e-5)
+        chance = np.log(zooms[0] / base) / np.log(1.25)  # Uniform in [-1, 1].
+        assert zooms[1] / base == pytest.approx(1.125 + 0.375 * chance, abs=1e-4)
+        chances.append(chance)
+    assert min(chances) < -0.97
+    assert max(chances) > 0.97
+    assert scipy.stats.kstest(chances, "uniform", (-1, 2)).pvalue > 0.01
+
+
 def test_a_shift_moves_the_person_by_a_fraction_of_the_input() -> None:
     sample = blob_person(6)
     plain = cut(PersonCrop(InputSpec((64, 96))), sample).crop
@@ -232,7 +254,11 @@ def test_the_whole_image_has_no_box_to_jitter_and_a_jittered_box_keeps_its_size(
     [
         ({"flip": 1.5}, "flip from 0 to 1, found 1.5"),
         ({"rotation": -1.0}, "rotation from 0 to 180, found -1.0"),
-        ({"scale": -0.1}, "scale"),
+        ({"scale": -0.1}, r"scale as a number of 0 or more, .* found -0\.1;"),
+        ({"scale": np.nan}, "found nan"),
+        ({"scale": (1.25, 0.75)}, r"0 < low <= high, found \[1\.25, 0\.75\]"),
+        ({"scale": (0.0, 1.25)}, r"found \[0\.0, 1\.25\]"),
+        ({"scale": (0.75, np.inf)}, r"found \[0\.75, inf\]"),
         ({"shift": 0.6}, "shift from 0 to 0.5, found 0.6"),
         ({"box_jitter": 0.5}, "box_jitter from 0 to 0.4, found 0.5"),
     ],

@@ -14,6 +14,8 @@ SEVERAL = [
     A.ISONoise(p=0.5),
     A.GaussianBlur(p=0.5),
     A.ImageCompression(p=0.5),
+    A.CoarseDropout(fill="random", p=0.5),
+    A.GridDropout(fill="random_uniform", p=0.2),
 ]
 
 
@@ -43,8 +45,17 @@ def test_only_the_image_changes(cropped) -> None:
     assert changed.crop is cropped.crop
 
 
-@pytest.mark.parametrize("transform", [A.HorizontalFlip(), A.Rotate(), A.RandomCrop(8, 8)])
-def test_what_moves_pixels_is_refused(transform) -> None:
+@pytest.mark.parametrize(
+    "transform",
+    [
+        A.HorizontalFlip(),
+        A.Rotate(),
+        A.RandomCrop(8, 8),
+        A.MaskDropout(),
+        A.ConstrainedCoarseDropout(mask_indices=[1]),
+    ],
+)
+def test_what_needs_more_than_the_image_is_refused(transform) -> None:
     with pytest.raises(ConfigError, match=type(transform).__name__):
         Photometric([A.InvertImg(), transform])
 
@@ -52,3 +63,53 @@ def test_what_moves_pixels_is_refused(transform) -> None:
 def test_what_normalises_is_refused(cropped) -> None:
     with pytest.raises(ConfigError, match=r"Normalize to give an 8-bit RGB image.*float32"):
         Photometric([A.Normalize()])(cropped, np.random.default_rng(0))
+
+
+# Many small holes, so that joints lie on their edges too.
+DROPOUTS = [
+    A.CoarseDropout((20, 40), (2, 6), (2, 6), fill=0, p=1.0),
+    A.GridDropout(ratio=0.5, unit_size_range=(4, 8), fill=0, p=1.0),
+]
+
+
+@pytest.mark.parametrize("dropout", DROPOUTS, ids=["coarse", "grid"])
+def test_a_joint_is_occluded_where_its_pixel_is_hidden_and_stays_labelled(cropped, dropout) -> None:
+    cropped.image[:] = 200
+    hide, flags = Photometric([A.RandomBrightnessContrast(p=0.5), dropout]), set()
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        cropped.keypoints = rng.uniform(-0.49, 63.49, (14, 2)).astype(np.float32)
+        cropped.visibility = rng.integers(0, 3, 14).astype(np.uint8)
+        changed = hide(cropped, rng)
+        columns, rows = np.floor(cropped.keypoints + 0.5).astype(int).T
+        hidden = (changed.image[rows, columns] == 0).all(axis=1)
+        for before, after, covered in zip(
+            cropped.visibility, changed.visibility, hidden, strict=True
+        ):
+            assert after == (1 if before == 2 and covered else before)
+            flags.add((int(before), int(after)))
+        assert changed.visibility.dtype == np.uint8
+        assert changed.keypoints is cropped.keypoints
+        assert changed.mask is cropped.mask
+    assert flags == {(0, 0), (1, 1), (2, 1), (2, 2)}
+
+
+def test_a_dropout_that_chance_leaves_out_hides_nothing(cropped) -> None:
+    hide = Photometric([A.CoarseDropout((1, 1), (0.9, 0.9), (0.9, 0.9), p=0.5)])
+    crops = [hide(cropped, np.random.default_rng(seed)) for seed in range(20)]
+    for crop in crops:
+        left_out = crop.image is cropped.image
+        assert (crop.visibility == cropped.visibility).all() == left_out
+    assert 5 < sum(crop.image is cropped.image for crop in crops) < 15
+
+
+@pytest.mark.parametrize("value", [0, 0.0, (1.0,)])
+def test_a_dropout_that_cuts_the_mask_is_refused(value) -> None:
+    with pytest.raises(ConfigError, match=r"CoarseDropout without fill_mask.*found"):
+        Photometric([A.CoarseDropout(fill_mask=value)])
+
+
+def test_holes_that_are_larger_than_the_crop_are_refused(cropped) -> None:
+    hide = Photometric([A.CoarseDropout((1, 1), (300, 400), (300, 400), p=1.0)])
+    with pytest.raises(ConfigError, match=r"CoarseDropout to work on a crop of 64 x 64 pixels"):
+        hide(cropped, np.random.default_rng(0))

@@ -58,6 +58,15 @@ def test_only_the_axis_that_shrinks_is_averaged() -> None:
     np.testing.assert_array_equal(down[:, 5, 0], np.arange(64) % 2 * 255)
 
 
+def test_a_crop_may_shrink_along_one_axis_and_grow_along_the_other() -> None:
+    rows, columns = np.mgrid[:64, :256]
+    matrix = crop_matrix(image_box((64, 256)), (160, 32), enlarge=1.0, fit="stretch")
+    stripes = warp_image(grey(columns % 2 * 255), matrix, (160, 32))
+    assert abs(stripes[2:-2, 1:-1].astype(int) - 127).max() <= 1
+    ramp = warp_image(grey(rows), matrix, (160, 32))[2:-2, 16, 0]
+    assert abs(ramp - ((np.arange(2, 158) + 0.5) / 2.5 - 0.5)).max() <= 1
+
+
 def test_a_turned_crop_averages_the_axis_that_its_short_side_shows() -> None:
     rows, columns = np.mgrid[:64, :256]
     # Turned by a right angle, the rows of the image run across the crop.
