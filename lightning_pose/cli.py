@@ -40,6 +40,11 @@ COMMANDS = {
         "find joints and masks in your own images",
         "--ckpt_path RUN/best.ckpt --images FOLDER --output FOLDER",
     ),
+    "prepare": Command(
+        "prepare",
+        "label a folder of images by trained models, to train on",
+        "--images FOLDER --output FOLDER",
+    ),
 }
 """The commands by name."""
 

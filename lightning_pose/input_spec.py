@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from lightning_pose.errors import ConfigError
 from lightning_pose.geometry import crop_matrix, image_box
 
-__all__ = ["BoxAround", "Fit", "InputSpec", "Interpolation", "Subject"]
+__all__ = ["SILHOUETTE", "BoxAround", "Fit", "InputSpec", "Interpolation", "Subject"]
 
 Fit = Literal["contain", "cover", "stretch"]
 """Show all of the subject with margins, fill the input and cut off the rest, or scale each side."""
@@ -24,9 +24,11 @@ Subject = Literal["box", "image"]
 BoxAround = Literal["joints", "silhouette"]
 """What a box is tight around: the labelled joints, or every pixel of the person."""
 
-# How much longer the longer side of a box is around the silhouette than around the joints: the
-# median is 1.15 for our synthetic people and 1.21 for Leeds Sports Pose Extended.
-_SILHOUETTE = 1.18
+SILHOUETTE = 1.18
+"""How much longer the longer side of a box is around the silhouette than around the joints.
+
+The median is 1.15 for our synthetic people and 1.21 for Leeds Sports Pose Extended.
+"""
 
 # No network for a single person needs more, and a typing error would use up all memory.
 _LONGEST_SIDE = 4096
@@ -202,6 +204,6 @@ class InputSpec:
     ) -> tuple[Float32[np.ndarray, " 4"], float]:
         """The box that is shown, and how much it is enlarged."""
         if self.subject == "box" and box is not None:
-            return box, self.enlarge / (_SILHOUETTE if around == "silhouette" else 1.0)
+            return box, self.enlarge / (SILHOUETTE if around == "silhouette" else 1.0)
         assert image_size is not None, "the whole image has a size"
         return image_box(image_size), 1.0

@@ -15,6 +15,7 @@ PACKAGE = Path(lightning_pose.__file__).parent
 
 FLOORS = (
     (
+        "atomic",
         "batch",
         "errors",
         "eval_mode",
@@ -31,7 +32,16 @@ FLOORS = (
         "task",
     ),
     ("backbones", "codecs", "datasets", "runs", "transforms", "visualization", "weightings"),
-    ("callbacks", "datamodules", "heads", "person", "precision", "report", "schedules"),
+    (
+        "callbacks",
+        "datamodules",
+        "heads",
+        "person",
+        "precision",
+        "report",
+        "schedules",
+        "teachers",
+    ),
     (
         "checkpoint",
         "checkpoint_io",

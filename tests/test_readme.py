@@ -1,4 +1,4 @@
-"""The commands in README.md, CONTRIBUTING.md and docs/own_data.md exist and are spelt correctly.
+"""The commands in README.md, CONTRIBUTING.md and docs/ exist and are spelt correctly.
 
 .ci/run executes the blocks that install the package and test it. The other commands would train for
 minutes or need a run's files, so here their arguments are only checked against the commands.
@@ -19,7 +19,7 @@ from tests.test_checkpoint import small_model, write
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/own_data.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/own_data.md", "docs/prepare.md")
 
 
 def blocks(document: str) -> list[str]:

@@ -194,32 +194,16 @@ def _is_box(box: object) -> bool:
     return numbers and box[0] < box[2] and box[1] < box[3]
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return "cpu" if found is None else str(found)
-    try:
-        torch.zeros(1, device=name).item()
-    # Torch raises various errors for a device that is misspelt, not present or not compiled in.
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"Expected a device that this machine has, found {name!r}; give --device cpu or leave "
-            "it out."
-        ) from error
-    return name
-
-
 def _predict(options: argparse.Namespace, images: Mapping[str, Path], boxes: Boxes) -> int:
     # Imported here, so that --help and wrong arguments are answered at once.
     from rich.console import Console
     from rich.progress import Progress
 
+    from lightning_pose.commands.device import choose_device
     from lightning_pose.commands.predictions_folder import PredictionsFolder
     from lightning_pose.inference import Predictor, load
 
-    model = load(options.ckpt_path, options.allow, _device(options.device)).model
+    model = load(options.ckpt_path, options.allow, choose_device(options.device)).model
     predictor = Predictor(model, options.head)
     console = Console(stderr=True)
     progress = Progress(console=console, disable=not console.is_terminal)

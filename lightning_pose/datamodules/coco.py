@@ -7,15 +7,45 @@ import numpy as np
 from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
+from lightning_pose.datamodules.download import Archive, fetch
 from lightning_pose.datamodules.splits import Splits, choose_split
 from lightning_pose.datasets import COCODataset, PoseDataset
 from lightning_pose.errors import ConfigError
 from lightning_pose.sample import PEOPLE_PER_SET
+from lightning_pose.skeletons import COCO17
 
 __all__ = ["COCODataModule"]
 
 _TRAIN = ("annotations/person_keypoints_train2017.json", "train2017")
 _VAL = ("annotations/person_keypoints_val2017.json", "val2017")
+
+_SITE = "http://images.cocodataset.org"  # It has no certificate for https.
+_PAGE = "https://cocodataset.org/#download"
+# COCO itself publishes no checksums; these are those that TensorFlow Datasets found:
+# https://github.com/tensorflow/datasets/blob/master/tensorflow_datasets/url_checksums/coco.txt
+_ARCHIVES = (
+    Archive(
+        f"{_SITE}/annotations/annotations_trainval2017.zip",  # 0.25 GB
+        provides=(_TRAIN[0], _VAL[0]),
+        largest=10**9,
+        page=_PAGE,
+        sha256="113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+    ),
+    Archive(
+        f"{_SITE}/zips/val2017.zip",  # 0.8 GB
+        provides=(_VAL[1],),
+        largest=2 * 10**9,
+        page=_PAGE,
+        sha256="4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+    ),
+    Archive(
+        f"{_SITE}/zips/train2017.zip",  # 19.3 GB
+        provides=(_TRAIN[1],),
+        largest=30 * 10**9,
+        page=_PAGE,
+        sha256="69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+    ),
+)
 
 # Three files fit below the largest number that a mix allows. Ids are rarely above a few millions.
 _ID_STEP = PEOPLE_PER_SET // 4
@@ -46,10 +76,12 @@ class COCODataModule(PoseDataModule):
         split_seed: Seed of the division by fractions.
         category: The name of the category of the people.
         min_joints: Fewest labelled joints per person; 0 also keeps people who have only a mask.
+        download: Download what `root` lacks of COCO 2017, 20 GB, from the official address.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
 
     Raises:
-        ConfigError: `splits` is given together with a file for val or test, or a file is missing.
+        ConfigError: `splits` is given together with a file for val or test, or `download` with
+            files of one's own, or a file is missing.
         DataError: The file that is read is damaged.
     """
 
@@ -63,12 +95,18 @@ class COCODataModule(PoseDataModule):
         split_seed: int = 0,
         category: str = "person",
         min_joints: int = 1,
+        download: bool = False,
         **settings: Any,
     ) -> None:
         if splits is not None and (val != _VAL or test is not None):
             raise ConfigError(
                 "Expected either data.splits, which divides the people of data.train, or files in "
                 "data.val and data.test, found both; remove one."
+            )
+        if download and (train, val, test, category) != (_TRAIN, _VAL, None, "person"):
+            raise ConfigError(
+                "Expected COCO's own files with data.download, found others in data.train, "
+                "data.val, data.test or data.category; remove download, or the others."
             )
         self.root = Path(root).expanduser()
         self.train = train
@@ -78,8 +116,16 @@ class COCODataModule(PoseDataModule):
         self.split_seed = split_seed
         self.category = category
         self.min_joints = min_joints
+        self.download = download
         self._opened: dict[Split, COCODataset] = {}
-        super().__init__(self._open(self._first()).skeleton, **settings)
+        # Before a download there is no file yet to read the joints from.
+        skeleton = COCO17 if download else self._open(self._first()).skeleton
+        super().__init__(skeleton, **settings)
+
+    @override
+    def prepare_data(self) -> None:
+        if self.download:
+            fetch(self.root, _ARCHIVES)
 
     @override
     def make_dataset(self, split: Split) -> PoseDataset:

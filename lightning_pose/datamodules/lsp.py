@@ -6,10 +6,20 @@ from typing import Any
 from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
+from lightning_pose.datamodules.download import Archive, fetch
 from lightning_pose.datasets import LSPDataset
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPDataModule"]
+
+_ARCHIVES = (
+    Archive(
+        "https://sam.johnson.io/research/lsp_dataset_original.zip",
+        provides=("images", "joints.mat"),
+        largest=10**9,
+        page="https://sam.johnson.io/research/lsp.html",
+    ),
+)
 
 
 class LSPDataModule(PoseDataModule):
@@ -24,6 +34,8 @@ class LSPDataModule(PoseDataModule):
         train: Numbers of the first and last image of the training split.
         val: Numbers of the first and last image of the validation split.
         test: Numbers of the first and last image of the test split.
+        download: Download what `root` lacks of images/ and joints.mat from the official address, in
+            the original size. The authors publish no checksum and no masks.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
@@ -33,6 +45,7 @@ class LSPDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 900),
         val: tuple[int, int] = (901, 1000),
         test: tuple[int, int] = (1001, 2000),
+        download: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(LSP14, **settings)
@@ -40,6 +53,12 @@ class LSPDataModule(PoseDataModule):
         self.train = train
         self.val = val
         self.test = test
+        self.download = download
+
+    @override
+    def prepare_data(self) -> None:
+        if self.download:
+            fetch(self.root.expanduser(), _ARCHIVES)
 
     @override
     def make_dataset(self, split: Split) -> LSPDataset:

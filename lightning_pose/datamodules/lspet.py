@@ -6,10 +6,20 @@ from typing import Any
 from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
+from lightning_pose.datamodules.download import Archive, fetch
 from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPExtendedDataModule"]
+
+_ARCHIVES = (
+    Archive(
+        "https://sam.johnson.io/research/lspet_dataset.zip",
+        provides=("images", "joints.mat"),
+        largest=10**9,
+        page="https://sam.johnson.io/research/lspet.html",
+    ),
+)
 
 
 class LSPExtendedDataModule(PoseDataModule):
@@ -23,6 +33,8 @@ class LSPExtendedDataModule(PoseDataModule):
         train: Numbers of the first and last image of the training split.
         val: Numbers of the first and last image of the validation split.
         test: Numbers of the first and last image of the test split.
+        download: Download what `root` lacks of images/ and joints.mat from the official address.
+            The authors publish no checksum and no masks.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
@@ -32,6 +44,7 @@ class LSPExtendedDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 8500),
         val: tuple[int, int] = (8501, 9250),
         test: tuple[int, int] = (9251, 10000),
+        download: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(LSP14, **settings)
@@ -39,6 +52,12 @@ class LSPExtendedDataModule(PoseDataModule):
         self.train = train
         self.val = val
         self.test = test
+        self.download = download
+
+    @override
+    def prepare_data(self) -> None:
+        if self.download:
+            fetch(self.root.expanduser(), _ARCHIVES)
 
     @override
     def make_dataset(self, split: Split) -> LSPExtendedDataset:

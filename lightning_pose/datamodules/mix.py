@@ -66,6 +66,11 @@ class MixedDataModule(PoseDataModule):
         self.people_per_epoch = people_per_epoch
 
     @override
+    def prepare_data(self) -> None:
+        for data in self.sets.values():
+            data.prepare_data()
+
+    @override
     def make_dataset(self, split: Split) -> MixedDataset:
         people = {name: data.make_dataset(split) for name, data in self.sets.items()}
         for name, data in self.sets.items():

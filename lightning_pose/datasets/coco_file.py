@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from lightning_pose.datasets.coco_masks import COCOMasks
 from lightning_pose.errors import ConfigError, DataError
 
-__all__ = ["COCOPeople", "read_people"]
+__all__ = ["COCOPeople", "is_below", "read_people"]
 
 _KEYS = {
     "images": ("id", "file_name", "height", "width"),
@@ -187,7 +187,8 @@ def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Read the lists of a file, and refuse one whose entries are not those of COCO."""
     if not path.is_file():
         raise ConfigError(
-            f"Expected an annotation file of COCO at {path}, found no such file; correct the path."
+            f"Expected an annotation file of COCO at {path}, found no such file; correct the path, "
+            "or, for COCO itself, set data.download."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -270,7 +271,7 @@ def _find_images(
     fine = (sizes > 0).all(axis=1) & (sides <= _MOST_PIXELS)
     images.require(fine, f"a height and width of 1 to {_MOST_PIXELS} pixels in all", sizes)
     for index, entry in enumerate(entries):
-        if not _is_below(entry["file_name"]):
+        if not is_below(entry["file_name"]):
             expected = "the path of an image below its folder in 'file_name'"
             raise images.refusal(index, expected, _short(entry["file_name"]))
     wanted = people.integers("image_id")
@@ -280,8 +281,13 @@ def _find_images(
     return image, np.array([entry["file_name"].encode() for entry in entries], dtype=bytes), sizes
 
 
-def _is_below(name: Any) -> bool:
-    """Whether a name from a file stays in the folder that it is joined to, on every system."""
+def is_below(name: Any) -> bool:
+    """Whether a `file_name` stays in the folder that it is joined to, on every system.
+
+    Example:
+        >>> is_below("train/a.jpg"), is_below("../a.jpg"), is_below("C:a.jpg")
+        (True, False, False)
+    """
     if not isinstance(name, str) or not name.isprintable():
         return False
     path = PureWindowsPath(name)

@@ -1,9 +1,7 @@
 """A folder of photographs with keypoints as OpenPose writes them, masks and image-level labels."""
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,7 +10,8 @@ from typing_extensions import override
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.images import image_size, image_suffixes, read_image, read_mask
 from lightning_pose.datasets.label_table import LabelTable, read_label_table
-from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
+from lightning_pose.datasets.measures import joint_boxes, segment_lengths
+from lightning_pose.datasets.openpose import KEYPOINTS, openpose_joints, read_openpose
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import BODY25
@@ -20,7 +19,6 @@ from lightning_pose.skeletons import BODY25
 __all__ = ["FolderDataset"]
 
 _LAYOUT = "images/NAME.jpg with keypoints/NAME_keypoints.json"
-_KEYPOINTS = "_keypoints.json"
 
 
 class FolderDataset(PoseDataset):
@@ -177,7 +175,7 @@ def _read_keypoints(
 ) -> tuple[list[int], Float64[np.ndarray, "N 25 3"], dict[str, int]]:
     """The places of the images to use, their people's joints, and how many others were skipped."""
     folder = root / "keypoints"
-    files = {name.removesuffix(_KEYPOINTS) for name in _files(folder) if name.endswith(_KEYPOINTS)}
+    files = {name.removesuffix(KEYPOINTS) for name in _files(folder) if name.endswith(KEYPOINTS)}
     if not files & set(images):
         raise DataError(
             f"Expected {_LAYOUT} in {root}, found {len(images)} images and {len(files)} files of "
@@ -189,12 +187,12 @@ def _read_keypoints(
         if stem not in files:
             skipped["without keypoints"] += 1
             continue
-        path = folder / f"{stem}{_KEYPOINTS}"
-        people = _read_people(path)
+        path = folder / f"{stem}{KEYPOINTS}"
+        people = read_openpose(path)
         if len(people) != 1:
             skipped["with several people" if people else "with no person"] += 1
             continue
-        person = _joints(people[0], path)
+        person = openpose_joints(people[0], path)
         if np.count_nonzero(person[:, 2] > 0) < min_joints:
             skipped[f"with fewer than {min_joints} joints"] += 1
             continue
@@ -209,49 +207,3 @@ def _read_keypoints(
             "images, or a smaller min_joints."
         )
     return places, np.stack(joints), found
-
-
-def _read_people(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    # Python's reader follows nested lists by recursion.
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"Expected keypoints as JSON in {path}, found that it cannot be read ({error}); write "
-            "the file again, or remove it to leave its image out."
-        ) from error
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        raise DataError(
-            f"Expected a list 'people' in {path}, found none; use the file that OpenPose writes "
-            "with --write_json."
-        )
-    return people
-
-
-def _joints(person: Any, path: Path) -> Float64[np.ndarray, "25 3"]:
-    """The x, y and confidence of each joint of one person."""
-    values = person.get("pose_keypoints_2d") if isinstance(person, dict) else None
-    count = 3 * BODY25.num_joints
-    if not isinstance(values, list) or len(values) != count:
-        found = f"{len(values)} values" if isinstance(values, list) else "no such list"
-        raise DataError(
-            f"Expected {count} numbers in 'pose_keypoints_2d' of {path}, x, y and confidence of "
-            f"each joint, found {found}; run OpenPose with --model_pose BODY_25."
-        )
-    for value in values:
-        # A boolean is an integer in Python. NaN fails any comparison.
-        if type(value) not in (int, float) or not abs(value) < FARTHEST:
-            found = type(value).__name__ if isinstance(value, list | dict) else repr(value)[:40]
-            raise DataError(
-                f"Expected finite numbers in 'pose_keypoints_2d' of {path}, found {found}; write "
-                "0, 0, 0 for an unlabelled joint."
-            )
-    joints = np.array(values, dtype=np.float64).reshape(-1, 3)
-    labelled = joints[joints[:, 2] > 0, :2]
-    if len(labelled) > 1 and np.abs(labelled).max() <= 1:
-        raise DataError(
-            f"Expected keypoints in pixels of the image in {path}, found all of them from -1 to 1; "
-            "run OpenPose with --keypoint_scale 0."
-        )
-    return joints

@@ -115,12 +115,15 @@ def read_joints(root: Path, sides: tuple[int, int], name: str, otherwise: str) -
     """
     layout = "a folder with joints.mat and images/"
     if not root.is_dir():
-        raise ConfigError(f"Expected {layout} at {root}, found no such folder; correct the root.")
+        raise ConfigError(
+            f"Expected {layout} at {root}, found no such folder; correct the root, or set "
+            f"data.download to get {name} from its official address."
+        )
     path = root / "joints.mat"
     if not path.is_file():
         raise DataError(
             f"Expected {layout} at {root}, found no joints.mat in it; put the file of {name} "
-            "there, or correct the root."
+            "there, correct the root, or set data.download."
         )
     joints = read_mat(path, ["joints"]).get("joints")
     found = "no such name"

@@ -121,7 +121,7 @@ def _find(root: Path, name: str) -> Path:
     if not root.is_dir():
         raise ConfigError(
             f"Expected a folder with {name} and images/ at {root}, found no such folder; correct "
-            "the root."
+            "the root, or set data.download to get the images from their official address."
         )
     path = root / name
     if not path.is_file():

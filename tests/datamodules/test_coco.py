@@ -6,11 +6,12 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import COCODataModule, PoseDataModule
+from lightning_pose.datamodules import COCODataModule, PoseDataModule, coco
 from lightning_pose.datasets import MixedDataset
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.skeletons import COCO17
 from tests.data.coco import write_coco
+from tests.site import Site, publish
 
 TRAIN, VAL = (
     (f"annotations/person_keypoints_{split}2017.json", f"{split}2017") for split in ("train", "val")
@@ -190,3 +191,28 @@ def test_real_batches(real_data: Path) -> None:
         inside += on_mask[batch.visibility == 2].sum()
         total += (batch.visibility == 2).sum()
     assert inside / total > 0.97
+
+
+def test_it_is_downloaded_if_asked_for(root: Path, tmp_path_factory, monkeypatch) -> None:
+    target = tmp_path_factory.mktemp("target") / "coco"
+    data = COCODataModule(target, download=True)
+    assert data.skeleton is COCO17
+    with Site() as site:
+        archives = [publish(site, archive, root) for archive in coco._ARCHIVES]
+        monkeypatch.setattr(coco, "_ARCHIVES", archives)
+        data.prepare_data()
+        data.prepare_data()
+        assert len(site.asked) == 3
+    data.setup("fit")
+    assert data.make_dataset("val").person_ids.tolist() == [101, 102, 103, 104]
+    assert sorted(path.name for path in target.glob("[!.]*")) == [
+        "annotations",
+        "train2017",
+        "val2017",
+    ]
+
+
+@pytest.mark.parametrize("settings", [{"val": ("a.json", "a")}, {"category": "horse"}])
+def test_files_of_ones_own_are_not_downloaded(root: Path, settings: dict) -> None:
+    with pytest.raises(ConfigError, match=r"COCO's own files with data\.download"):
+        COCODataModule(root, download=True, **settings)

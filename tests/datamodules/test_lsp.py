@@ -3,8 +3,9 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import LSPDataModule, PoseDataModule
+from lightning_pose.datamodules import LSPDataModule, PoseDataModule, lsp
 from tests.data.lsp import write_lsp
+from tests.site import Site, publish
 
 
 def test_the_defaults_are_the_official_test_split_and_a_tenth_for_validation() -> None:
@@ -39,3 +40,19 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
     # Person 4 has an occluded wrist, which the crop shows and training uses.
     assert val.source_visibility[0].tolist() == [2] * 11 + [1, 2, 2]
     assert torch.equal(val.visibility, val.source_visibility)
+
+
+def test_it_is_downloaded_if_asked_for(tmp_path: Path, monkeypatch) -> None:
+    write_lsp(tmp_path / "published")
+    with Site() as site:
+        (archive,) = lsp._ARCHIVES
+        monkeypatch.setattr(lsp, "_ARCHIVES", [publish(site, archive, tmp_path / "published")])
+        splits = {"train": (1, 4), "val": (5, 6), "num_workers": 0}
+        LSPDataModule(tmp_path / "root", **splits).prepare_data()
+        assert not (tmp_path / "root").exists()
+        data = LSPDataModule(tmp_path / "root", **splits, download=True)
+        data.prepare_data()
+        data.prepare_data()
+        assert len(site.asked) == 1
+    data.setup("fit")
+    assert data.make_dataset("train").image_ids[0] == "im0001.jpg"

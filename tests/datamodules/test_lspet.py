@@ -5,10 +5,11 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule
+from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule, lspet
 from lightning_pose.errors import ConfigError
 from lightning_pose.input_spec import InputSpec
 from tests.data.lspet import write_lspet
+from tests.site import Site, publish
 
 
 def test_the_defaults_are_the_protocol() -> None:
@@ -81,3 +82,19 @@ def test_real_batches(real_data: Path) -> None:
     x, y = batch.keypoints.round().long().unbind(-1)
     on_mask = batch.mask[torch.arange(32)[:, None], y.clamp(0, 127), x.clamp(0, 127)] == 1
     assert on_mask[batch.labelled & known[:, None]].float().mean() > 0.8
+
+
+def test_it_is_downloaded_if_asked_for(tmp_path: Path, monkeypatch) -> None:
+    write_lspet(tmp_path / "published")
+    with Site() as site:
+        (archive,) = lspet._ARCHIVES
+        monkeypatch.setattr(lspet, "_ARCHIVES", [publish(site, archive, tmp_path / "published")])
+        splits = {"train": (1, 4), "val": (5, 6), "num_workers": 0}
+        LSPExtendedDataModule(tmp_path / "root", **splits).prepare_data()
+        assert not (tmp_path / "root").exists()
+        data = LSPExtendedDataModule(tmp_path / "root", **splits, download=True)
+        data.prepare_data()
+        data.prepare_data()
+        assert len(site.asked) == 1
+    data.setup("fit")
+    assert data.make_dataset("train").image_ids[0] == "im00001.jpg"

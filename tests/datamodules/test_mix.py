@@ -346,3 +346,11 @@ def test_the_metrics_of_a_set_are_those_of_evaluating_it_alone(root: Path, stage
         assert not [key for key in figures if key.count("/") > 2]
     assert len([key for key in found if key.count("/") == 3]) == len(names) * len(alone)
     assert found[f"{stage}/joints/RMSE/lsp"] != found[f"{stage}/joints/RMSE/lspet"]
+
+
+def test_each_set_is_downloaded_if_asked_for(root: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("lightning_pose.datamodules.lsp.fetch", lambda *given: asked.append(given))
+    data = MixedDataModule({"lspet": lspet(root), "lsp": lsp(root, download=True)})
+    data.prepare_data()
+    assert [given[0] for given in asked] == [root / "lsp"]

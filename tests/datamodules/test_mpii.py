@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import MPIIDataModule, PoseDataModule
+from lightning_pose.datamodules import MPIIDataModule, PoseDataModule, mpii
 from lightning_pose.datasets import MPIIDataset
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.input_spec import InputSpec
 from tests.data.mpii import RELEASE, annotated, point, write_image, write_mpii, write_release
+from tests.site import Site, publish
 
 POINTS = [point(k, 20.0 + 4 * k, 80.0 - 4 * k) for k in range(16)]
 
@@ -92,3 +93,34 @@ def test_a_config_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spli
     assert next(iter(data.train_dataloader())).image.shape == (2, 3, 64, 48)
     if splits == "lists":
         assert data.make_dataset("val").person_ids.tolist() == [5000, 5001]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch):
+    """Serves the images and the published file in archives that have folders of their own."""
+    write_crowds(tmp_path / "published" / "mpii_human_pose_v1_u12_2")
+    with Site() as site:
+        for name in ("_IMAGES", "_ANNOTATIONS"):
+            archive = publish(site, getattr(mpii, name), tmp_path / "published")
+            monkeypatch.setattr(mpii, name, archive)
+        yield site
+
+
+def test_the_published_file_and_the_images_are_downloaded(tmp_path: Path, site: Site) -> None:
+    data = MPIIDataModule(tmp_path / "root", splits=(0.6, 0.2, 0.2), download=True)
+    data.prepare_data()
+    data.setup("fit")
+    assert sorted(path.name for path in (tmp_path / "root").glob("[!.]*")) == ["images", RELEASE]
+    assert len(site.asked) == 2
+
+
+def test_only_the_images_are_downloaded_for_the_lists(tmp_path: Path, site: Site) -> None:
+    data = MPIIDataModule(tmp_path / "root", download=True)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "valid.json").write_text("[]")
+    with pytest.raises(ConfigError, match=r"found no train\.json; put them there.*no official"):
+        data.prepare_data()
+    assert site.asked == []
+    (tmp_path / "root" / "train.json").write_text("[]")
+    data.prepare_data()
+    assert site.asked == [("mpii_human_pose_v1.tar.gz", None)]
