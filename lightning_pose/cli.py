@@ -40,6 +40,11 @@ COMMANDS = {
         "find joints and masks in your own images",
         "--ckpt_path RUN/best.ckpt --images FOLDER --output FOLDER",
     ),
+    "split": Command(
+        "split",
+        "list the images of each split, without near-duplicates across splits",
+        "--config data/lspet.yaml --data.root FOLDER --output FOLDER",
+    ),
 }
 """The commands by name."""
 

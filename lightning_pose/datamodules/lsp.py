@@ -6,7 +6,8 @@ from typing import Any
 from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
-from lightning_pose.datasets import LSPDataset
+from lightning_pose.datamodules.splits import Splits, choose_split
+from lightning_pose.datasets import LSPDataset, PoseDataset
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPDataModule"]
@@ -24,6 +25,9 @@ class LSPDataModule(PoseDataModule):
         train: Numbers of the first and last image of the training split.
         val: Numbers of the first and last image of the validation split.
         test: Numbers of the first and last image of the test split.
+        splits: In place of these ranges: fractions of all people for train, val and test, or a
+            folder with train.txt, val.txt and test.txt, which list images by name.
+        split_seed: Seed of the order that fractions cut.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
@@ -33,6 +37,8 @@ class LSPDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 900),
         val: tuple[int, int] = (901, 1000),
         test: tuple[int, int] = (1001, 2000),
+        splits: Splits | None = None,
+        split_seed: int = 0,
         **settings: Any,
     ) -> None:
         super().__init__(LSP14, **settings)
@@ -40,8 +46,16 @@ class LSPDataModule(PoseDataModule):
         self.train = train
         self.val = val
         self.test = test
+        self.splits = splits
+        self.split_seed = split_seed
 
     @override
-    def make_dataset(self, split: Split) -> LSPDataset:
+    def everyone(self) -> LSPDataset:
+        return LSPDataset(self.root)
+
+    @override
+    def make_dataset(self, split: Split) -> PoseDataset:
+        if self.splits is not None:
+            return choose_split(self.everyone(), self.splits, split, self.split_seed)
         first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
         return LSPDataset(self.root, first, last)
