@@ -39,3 +39,11 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
     # Person 4 has an occluded wrist, which the crop shows and training uses.
     assert val.source_visibility[0].tolist() == [2] * 11 + [1, 2, 2]
     assert torch.equal(val.visibility, val.source_visibility)
+
+
+def test_splits_may_be_fractions(tmp_path: Path) -> None:
+    write_lsp(tmp_path / "lsp", count=10)
+    data = LSPDataModule(tmp_path / "lsp", splits=(0.6, 0.2, 0.2), split_seed=2)
+    parts = [data.make_dataset(split).person_ids.tolist() for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [6, 2, 2]
+    assert sorted(sum(parts, [])) == data.everyone().person_ids.tolist() == list(range(1, 11))
