@@ -69,7 +69,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     people = data.everyone()
     names, image = np.unique(people.image_ids, return_inverse=True)
     before = None if options.fractions else _splits_of_config(data, names)
-    groups = duplicate_groups(hash_images(people, progress=True))
+    groups = duplicate_groups(hash_images(people, data.num_workers, progress=True))
     if before is None:
         _, unit = np.unique(groups, return_inverse=True)
         counts = np.bincount(unit[image])

@@ -9,11 +9,13 @@ from multiprocessing.pool import ThreadPool
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8, UInt64
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from torch.utils.data import DataLoader, Dataset
 
 from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.errors import InputError
 
 __all__ = ["ImageHashes", "duplicate_groups", "hash_images", "image_hash"]
 
@@ -43,17 +45,20 @@ class ImageHashes:
     hashes: UInt64[np.ndarray, "I 4"]
 
 
-def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
+def hash_images(
+    people: PoseDataset, num_workers: int = 0, progress: bool = False
+) -> ImageHashes:
     """Hash each image of a dataset once, however many people it shows.
 
-    Images are decoded at a reduced scale where their format allows it, by one thread per core.
+    Images are decoded at a reduced scale where their format allows it.
 
     Args:
         people: The people; one person of each image is read.
+        num_workers: Processes that read images; 0 reads in this one.
         progress: Show a progress bar if this is a terminal.
 
     Returns:
-        The hashes, which depend neither on the order of the people nor on the number of threads.
+        The hashes, which depend neither on the order of the people nor on the number of processes.
 
     Raises:
         DataError: An image or a mask cannot be read.
@@ -61,19 +66,26 @@ def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
     Example:
         >>> from lightning_pose.datasets import SyntheticDataset
         >>> hashes = hash_images(SyntheticDataset("train", length=3))
-        >>> hashes.image_ids[0], hashes.hashes.shape
-        (np.str_('synthetic/train/000000000'), (3, 4))
+        >>> hashes.image_ids.tolist()[:2], hashes.hashes.shape
+        (['synthetic/train/000000000', 'synthetic/train/000000001'], (3, 4))
     """
     names, first = np.unique(people.image_ids, return_index=True)
     console = Console(stderr=True)
-    with ThreadPool(os.cpu_count()) as pool:
-        found = pool.imap(partial(_hash_of, people), first.tolist(), chunksize=16)
-        shown = track(
-            found, "Images", len(names), console=console,
-            disable=not (progress and console.is_terminal),
-        )  # fmt: skip
-        hashes = list(shown)
-    return ImageHashes(names, np.array(hashes, dtype=np.uint64).reshape(-1, _WORDS))
+    hashes = np.empty((len(names), _WORDS), dtype=np.uint64)
+    loader = DataLoader(
+        _Hashed(people, first), batch_size=32, num_workers=num_workers, collate_fn=list
+    )
+    with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
+        task = bar.add_task("Images", total=len(names))
+        done = 0
+        for batch in loader:
+            for found in batch:
+                if isinstance(found, InputError):
+                    raise found
+                hashes[done] = found
+                done += 1
+            bar.update(task, completed=done)
+    return ImageHashes(names, hashes)
 
 
 def image_hash(image: UInt8[np.ndarray, "H W 3"]) -> UInt64[np.ndarray, " 4"]:
@@ -133,9 +145,26 @@ def duplicate_groups(hashes: ImageHashes) -> Int64[np.ndarray, " I"]:
     return groups
 
 
-def _hash_of(people: PoseDataset, index: int) -> UInt64[np.ndarray, " 4"]:
-    shrink = max(1, min(people.image_size(index)) // _ENOUGH)
-    return image_hash(people.read(index, shrink).image)
+class _Hashed(Dataset[UInt64[np.ndarray, " 4"] | InputError]):
+    """The hash of each image, or what is wrong with it.
+
+    An error that a worker raised would arrive with the text of its traceback.
+    """
+
+    def __init__(self, people: PoseDataset, first: Int64[np.ndarray, " I"]) -> None:
+        self.people = people
+        self.first = first
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, place: int) -> UInt64[np.ndarray, " 4"] | InputError:
+        index = int(self.first[place])
+        try:
+            shrink = max(1, min(self.people.image_size(index)) // _ENOUGH)
+            return image_hash(self.people.read(index, shrink).image)
+        except InputError as error:
+            return error
 
 
 @lru_cache(maxsize=512)

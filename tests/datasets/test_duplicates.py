@@ -109,7 +109,7 @@ def test_different_people_are_not_near_duplicates() -> None:
     assert duplicate_groups(hash_images(people)).tolist() == list(range(300))
 
 
-def test_neither_the_order_nor_the_threads_nor_the_blocks_matter(
+def test_neither_the_order_nor_the_processes_nor_the_blocks_matter(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = sorted(path.name for path in folder.iterdir())
@@ -118,10 +118,9 @@ def test_neither_the_order_nor_the_threads_nor_the_blocks_matter(
     assert hashes.image_ids.tolist() == names
     pairs = [(a, b) for a, b in zip(hashes.image_ids[groups], names, strict=True) if a != b]
     assert pairs == [(f"{n}.jpg", f"{n}_small.jpg") for n in ("03", "17", "20")]
-    monkeypatch.setattr(duplicates.os, "cpu_count", lambda: 1)
     monkeypatch.setattr(duplicates, "_BLOCK", 7)
     shuffled = np.random.default_rng(0).permutation(names).tolist()
-    again = hash_images(Photographs(folder, shuffled))
+    again = hash_images(Photographs(folder, shuffled), num_workers=2)
     assert again.image_ids.tolist() == names
     np.testing.assert_array_equal(again.hashes, hashes.hashes)
     np.testing.assert_array_equal(duplicate_groups(again), groups)
@@ -145,12 +144,15 @@ def test_large_images_are_decoded_at_reduced_scale(tmp_path: Path) -> None:
     assert np.bitwise_count(found ^ whole).sum() < 16
 
 
-def test_a_damaged_image_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_damaged_image_is_one_sentence(
+    folder: Path, tmp_path: Path, num_workers: int
+) -> None:
     for name in ("00.jpg", "01.jpg"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "01.jpg").write_bytes((folder / "01.jpg").read_bytes()[:1500])
     with pytest.raises(DataError, match=r"Expected a whole image in .*01\.jpg, found") as error:
-        hash_images(Photographs(tmp_path, ["00.jpg", "01.jpg"]))
+        hash_images(Photographs(tmp_path, ["00.jpg", "01.jpg"]), num_workers)
     assert "\n" not in str(error.value)
 
 
