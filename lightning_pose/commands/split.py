@@ -26,7 +26,8 @@ Without --fractions, the splits are those of the config, but an image with a nea
 later split is left out: training loses those of validation and test, validation those of test.
 With --fractions, all people are divided anew, and near-duplicates stay together.
 
-All other options are settings of the data, such as --data.root FOLDER.
+All other options are settings of the data, such as --data.root FOLDER; `lightning fit --data.help
+CLASS` lists those of a class.
 
 The output folder gets
   train.txt, val.txt, test.txt  names of images, one per line, as --data.splits FOLDER reads them;

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import chain
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8, UInt64
+from jaxtyping import Float32, Int64, UInt8, UInt64
 from rich.console import Console
 from rich.progress import Progress
 from scipy.sparse import coo_array
@@ -76,15 +77,11 @@ def hash_images(
         _Hashed(people, first), batch_size=32, num_workers=num_workers, collate_fn=list
     )
     with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
-        task = bar.add_task("Images", total=len(names))
-        done = 0
-        for batch in loader:
-            for found in batch:
-                if isinstance(found, InputError):
-                    raise found
-                hashes[done] = found
-                done += 1
-            bar.update(task, completed=done)
+        found = bar.track(chain.from_iterable(loader), total=len(names), description="Images")
+        for place, one in enumerate(found):
+            if isinstance(one, InputError):
+                raise one
+            hashes[place] = one
     return ImageHashes(names, hashes)
 
 
