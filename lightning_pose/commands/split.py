@@ -70,7 +70,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     people = data.everyone()
     names, image = np.unique(people.image_ids, return_inverse=True)
     before = None if options.fractions else _splits_of_config(data, names)
-    groups = duplicate_groups(hash_images(people, data.num_workers, progress=True))
+    groups = duplicate_groups(hash_images(people, progress=True))
     if before is None:
         _, unit = np.unique(groups, return_inverse=True)
         counts = np.bincount(unit[image])
@@ -100,9 +100,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _splits_of_config(
-    data: "PoseDataModule", names: "np.ndarray"
-) -> "Int64[np.ndarray, ' I']":
+def _splits_of_config(data: "PoseDataModule", names: "np.ndarray") -> "Int64[np.ndarray, ' I']":
     """The split of each image by the config, as its place in `SPLITS`; -1 if it is in none."""
     import numpy as np
 

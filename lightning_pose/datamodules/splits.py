@@ -142,9 +142,7 @@ def write_lists(folder: Path, images: np.ndarray, parts: Int64[np.ndarray, " I"]
     folder.mkdir(parents=True, exist_ok=True)
     for part, split in enumerate(SPLITS):
         lines = "".join(f"{name}\n" for name in images[parts == part].tolist())
-        (folder / f"{split}.txt").write_text(
-            lines, encoding="utf-8", errors="surrogateescape"
-        )
+        (folder / f"{split}.txt").write_text(lines, encoding="utf-8", errors="surrogateescape")
 
 
 def _listed(images: np.ndarray, path: Path) -> np.ndarray:

@@ -1,10 +1,9 @@
-"""Near-duplicates: images of one photograph at another scale, quality or brightness, or mirrored."""
+"""Near-duplicates: images of one photograph at another scale or quality, or mirrored."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import chain
 from multiprocessing.pool import ThreadPool
 
 import numpy as np
@@ -13,10 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from torch.utils.data import DataLoader, Dataset
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.errors import InputError
 
 __all__ = ["ImageHashes", "duplicate_groups", "hash_images", "image_hash"]
 
@@ -24,7 +21,13 @@ _FREQUENCIES = 16
 _WORDS = _FREQUENCIES**2 // 64
 
 _LIMIT = 64
-"""Most bits of 256 in which near-duplicates differ; different photographs differ in about 124."""
+"""Most bits of 256 in which near-duplicates differ; different photographs differ in about 123.
+
+Of the 43 million pairs of the first 9,250 images of Leeds Sports Pose Extended, 30 differ in 0 to
+31 bits, all of them copies at another scale, in other colours or cut off a little; 18 in 41 to 64,
+all of them the same scene from the same place, moments later; and the first two images that have
+nothing to do with each other in 70.
+"""
 
 _ENOUGH = 64
 """Pixels of the shorter side from which an image is hashed: four per half wave of the finest."""
@@ -46,20 +49,18 @@ class ImageHashes:
     hashes: UInt64[np.ndarray, "I 4"]
 
 
-def hash_images(
-    people: PoseDataset, num_workers: int = 0, progress: bool = False
-) -> ImageHashes:
+def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
     """Hash each image of a dataset once, however many people it shows.
 
-    Images are decoded at a reduced scale where their format allows it.
+    Images are decoded at a reduced scale where their format allows it. Those of Leeds Sports Pose
+    Extended take about 1 ms each.
 
     Args:
         people: The people; one person of each image is read.
-        num_workers: Processes that read images; 0 reads in this one.
         progress: Show a progress bar if this is a terminal.
 
     Returns:
-        The hashes, which depend neither on the order of the people nor on the number of processes.
+        The hashes, whatever the order of the people.
 
     Raises:
         DataError: An image or a mask cannot be read.
@@ -73,15 +74,10 @@ def hash_images(
     names, first = np.unique(people.image_ids, return_index=True)
     console = Console(stderr=True)
     hashes = np.empty((len(names), _WORDS), dtype=np.uint64)
-    loader = DataLoader(
-        _Hashed(people, first), batch_size=32, num_workers=num_workers, collate_fn=list
-    )
     with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
-        found = bar.track(chain.from_iterable(loader), total=len(names), description="Images")
-        for place, one in enumerate(found):
-            if isinstance(one, InputError):
-                raise one
-            hashes[place] = one
+        for place, index in enumerate(bar.track(first.tolist(), description="Images")):
+            shrink = max(1, min(people.image_size(index)) // _ENOUGH)
+            hashes[place] = image_hash(people.read(index, shrink).image)
     return ImageHashes(names, hashes)
 
 
@@ -129,7 +125,7 @@ def duplicate_groups(hashes: ImageHashes) -> Int64[np.ndarray, " I"]:
         it has no near-duplicate.
 
     Example:
-        >>> bits = np.array([[0, 0, 0, 0], [-1, 0, 2**32, 0], [1, 0, 0, 0]]).view(np.uint64)
+        >>> bits = np.array([[0, 0, 0, 0], [-1, -1, 0, 0], [1, 0, 0, 0]]).view(np.uint64)
         >>> names = np.array(["a.jpg", "b.jpg", "c.jpg"])
         >>> duplicate_groups(ImageHashes(names, bits)).tolist()
         [0, 1, 0]
@@ -140,28 +136,6 @@ def duplicate_groups(hashes: ImageHashes) -> Int64[np.ndarray, " I"]:
         for left, right in pool.imap(partial(_near, words), _blocks(words.shape[1])):
             groups = _join(groups, left, right)
     return groups
-
-
-class _Hashed(Dataset[UInt64[np.ndarray, " 4"] | InputError]):
-    """The hash of each image, or what is wrong with it.
-
-    An error that a worker raised would arrive with the text of its traceback.
-    """
-
-    def __init__(self, people: PoseDataset, first: Int64[np.ndarray, " I"]) -> None:
-        self.people = people
-        self.first = first
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def __getitem__(self, place: int) -> UInt64[np.ndarray, " 4"] | InputError:
-        index = int(self.first[place])
-        try:
-            shrink = max(1, min(self.people.image_size(index)) // _ENOUGH)
-            return image_hash(self.people.read(index, shrink).image)
-        except InputError as error:
-            return error
 
 
 @lru_cache(maxsize=512)

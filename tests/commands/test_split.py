@@ -1,6 +1,7 @@
 """The real `lightning split`, in process, on small datasets with planted near-duplicates."""
 
 import csv
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_fractions_keep_near_duplicates_together(images: Path) -> None:
         words = ["--fractions", "0.5", "0.25", "0.25", "--seed", str(seed)]
         assert split("--output", str(output), *words) == 0
         found = lists(output)
-        assert sorted(sum(found, [])) == list(range(1, 13))
+        assert sorted(chain.from_iterable(found)) == list(range(1, 13))
         for group in ({2, 7, 11}, {4, 5}, {8, 12}):
             assert sum(bool(group & set(part)) for part in found) == 1
         drawn.add(str(found))

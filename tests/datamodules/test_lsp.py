@@ -1,3 +1,4 @@
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -46,4 +47,8 @@ def test_splits_may_be_fractions(tmp_path: Path) -> None:
     data = LSPDataModule(tmp_path / "lsp", splits=(0.6, 0.2, 0.2), split_seed=2)
     parts = [data.make_dataset(split).person_ids.tolist() for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [6, 2, 2]
-    assert sorted(sum(parts, [])) == data.everyone().person_ids.tolist() == list(range(1, 11))
+    assert (
+        sorted(chain.from_iterable(parts))
+        == data.everyone().person_ids.tolist()
+        == list(range(1, 11))
+    )

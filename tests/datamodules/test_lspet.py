@@ -1,3 +1,4 @@
+from itertools import chain
 from pathlib import Path
 
 import albumentations as A
@@ -28,7 +29,11 @@ def test_splits_may_be_fractions_or_lists(tmp_path: Path) -> None:
     data = LSPExtendedDataModule(tmp_path / "lspet", splits=(0.6, 0.2, 0.2))
     parts = [data.make_dataset(split).person_ids.tolist() for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [6, 2, 2]
-    assert sorted(sum(parts, [])) == data.everyone().person_ids.tolist() == list(range(1, 11))
+    assert (
+        sorted(chain.from_iterable(parts))
+        == data.everyone().person_ids.tolist()
+        == list(range(1, 11))
+    )
     other = LSPExtendedDataModule(tmp_path / "lspet", splits=(0.6, 0.2, 0.2), split_seed=1)
     assert other.make_dataset("train").person_ids.tolist() != parts[0]
     lists = tmp_path / "lists"
