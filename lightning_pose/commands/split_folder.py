@@ -47,7 +47,8 @@ def write_split_folder(
         write_lists(folder / name, np.array(own), parts[inside])
     if not sets:
         write_lists(folder, names, parts)
-    similar = _similar(groups)
+    # Who is left out because of them comes first.
+    similar = sorted(_similar(groups), key=lambda group: parts[group].min() >= 0)
     splits = np.array([*SPLITS, ""])[parts]  # -1 is the last.
     # Names of files may be any bytes.
     with (folder / "duplicates.csv").open(

@@ -69,10 +69,10 @@ def test_the_splits_of_the_config_lose_what_a_later_one_shows(
         ["im00002.jpg", "im00002.jpg", ""],
         ["im00007.jpg", "im00002.jpg", ""],
         ["im00011.jpg", "im00002.jpg", "test"],
-        ["im00004.jpg", "im00004.jpg", "train"],
-        ["im00005.jpg", "im00004.jpg", "train"],
         ["im00008.jpg", "im00008.jpg", ""],
         ["im00012.jpg", "im00008.jpg", "test"],
+        ["im00004.jpg", "im00004.jpg", "train"],
+        ["im00005.jpg", "im00004.jpg", "train"],
     ]
     with Image.open("lists/duplicates.jpg") as sheet:
         # Three rows, of which the first has three images.
