@@ -45,6 +45,11 @@ COMMANDS = {
         "label a folder of images by trained models, to train on",
         "--images FOLDER --output FOLDER",
     ),
+    "split": Command(
+        "split",
+        "list the images of each split, without near-duplicates across splits",
+        "--config data/lspet.yaml --data.root FOLDER --output FOLDER",
+    ),
 }
 """The commands by name."""
 

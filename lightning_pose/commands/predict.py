@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_pose.commands.output_folder import check_output_folder
 from lightning_pose.errors import ConfigError, DataError, InputError
 
 if TYPE_CHECKING:
@@ -69,11 +70,7 @@ def main(command: str, argv: Sequence[str]) -> int:
         )
     images = _find_images(options.images)
     boxes = {} if options.boxes is None else _read_boxes(options.boxes, images)
-    if options.output.exists() and (not options.output.is_dir() or any(options.output.iterdir())):
-        raise ConfigError(
-            f"Expected a new or empty folder for the output, found {options.output} in use; "
-            "choose another --output or empty it."
-        )
+    check_output_folder(options.output)
     with _raising_at_sigterm():
         return _predict(options, images, boxes)
 

@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image
 from rich.console import Console
 
-from lightning_pose.errors import ConfigError, printable
+from lightning_pose.commands.output_folder import make_output_folder
+from lightning_pose.errors import printable
 from lightning_pose.person import PersonPrediction
 
 __all__ = ["PredictionsFolder"]
@@ -46,13 +47,7 @@ class PredictionsFolder:
         self._entries: list[dict[str, Any]] = []
         self._overlays = 0
         for part in ("masks", "overlays"):
-            try:
-                (folder / part).mkdir(parents=True)
-            except OSError as error:
-                raise ConfigError(
-                    f"Expected to create the folder {folder / part}, found that it cannot be "
-                    f"created ({error.strerror}); choose another --output."
-                ) from error
+            make_output_folder(folder / part)
 
     def __enter__(self) -> "PredictionsFolder":
         return self

@@ -134,6 +134,20 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             InputError: The files are missing or do not fit together.
         """
 
+    def everyone(self) -> PoseDataset:
+        """Open the people whom the setting `splits` divides, for a data module that has it.
+
+        Returns:
+            The people of all splits.
+
+        Raises:
+            InputError: This data module has other splits, or the files are bad.
+        """
+        raise ConfigError(
+            f"Expected data whose people data.splits divides, found {type(self).__name__} without "
+            "it; set data.splits, or use the splits as they are."
+        )
+
     def make_plan(self, split: Split, seed: int | None) -> Plan:
         """Decide which people form the batches of a split: everyone once per epoch.
 

@@ -128,9 +128,13 @@ class COCODataModule(PoseDataModule):
             fetch(self.root, _ARCHIVES)
 
     @override
+    def everyone(self) -> PoseDataset:
+        return super().everyone() if self.splits is None else self._open("train")
+
+    @override
     def make_dataset(self, split: Split) -> PoseDataset:
         if self.splits is not None:
-            return choose_split(self._open("train"), self.splits, split, self.split_seed)
+            return choose_split(self.everyone(), self.splits, split, self.split_seed)
         people = self._open(split)
         for other, others in self._opened.items():
             if other == split or people.images != others.images:

@@ -51,7 +51,7 @@ class FolderDataModule(PoseDataModule):
         self._everyone: FolderDataset | None = None
 
     @override
-    def make_dataset(self, split: Split) -> Subset:
+    def everyone(self) -> FolderDataset:
         if self._everyone is None:
             self._everyone = FolderDataset(self.root, self.min_joints)
             skipped = self._everyone.skipped.items()
@@ -59,4 +59,8 @@ class FolderDataModule(PoseDataModule):
                 left_out = ", ".join(f"{count} {reason}" for reason, count in skipped)
                 found = f"{len(self._everyone)} people in {self.root}; left out: {left_out}."
                 rank_zero_info(printable(found))
-        return choose_split(self._everyone, self.splits, split, self.split_seed)
+        return self._everyone
+
+    @override
+    def make_dataset(self, split: Split) -> Subset:
+        return choose_split(self.everyone(), self.splits, split, self.split_seed)

@@ -7,7 +7,8 @@ from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datamodules.download import Archive, fetch
-from lightning_pose.datasets import LSPDataset
+from lightning_pose.datamodules.splits import Splits, choose_split
+from lightning_pose.datasets import LSPDataset, PoseDataset
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPDataModule"]
@@ -34,6 +35,9 @@ class LSPDataModule(PoseDataModule):
         train: Numbers of the first and last image of the training split.
         val: Numbers of the first and last image of the validation split.
         test: Numbers of the first and last image of the test split.
+        splits: In place of these ranges: fractions of all people for train, val and test, or a
+            folder with train.txt, val.txt and test.txt, which list images by name.
+        split_seed: Seed of the order that fractions cut.
         download: Download what `root` lacks of images/ and joints.mat from the official address, in
             the original size. The authors publish no checksum and no masks.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
@@ -45,6 +49,8 @@ class LSPDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 900),
         val: tuple[int, int] = (901, 1000),
         test: tuple[int, int] = (1001, 2000),
+        splits: Splits | None = None,
+        split_seed: int = 0,
         download: bool = False,
         **settings: Any,
     ) -> None:
@@ -53,6 +59,8 @@ class LSPDataModule(PoseDataModule):
         self.train = train
         self.val = val
         self.test = test
+        self.splits = splits
+        self.split_seed = split_seed
         self.download = download
 
     @override
@@ -61,6 +69,12 @@ class LSPDataModule(PoseDataModule):
             fetch(self.root.expanduser(), _ARCHIVES)
 
     @override
-    def make_dataset(self, split: Split) -> LSPDataset:
+    def everyone(self) -> LSPDataset:
+        return LSPDataset(self.root)
+
+    @override
+    def make_dataset(self, split: Split) -> PoseDataset:
+        if self.splits is not None:
+            return choose_split(self.everyone(), self.splits, split, self.split_seed)
         first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
         return LSPDataset(self.root, first, last)

@@ -7,7 +7,8 @@ from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datamodules.download import Archive, fetch
-from lightning_pose.datasets import LSPExtendedDataset
+from lightning_pose.datamodules.splits import Splits, choose_split
+from lightning_pose.datasets import LSPExtendedDataset, PoseDataset
 from lightning_pose.skeletons import LSP14
 
 __all__ = ["LSPExtendedDataModule"]
@@ -33,6 +34,9 @@ class LSPExtendedDataModule(PoseDataModule):
         train: Numbers of the first and last image of the training split.
         val: Numbers of the first and last image of the validation split.
         test: Numbers of the first and last image of the test split.
+        splits: In place of these ranges: fractions of all people for train, val and test, or a
+            folder with train.txt, val.txt and test.txt, which list images by name.
+        split_seed: Seed of the order that fractions cut.
         download: Download what `root` lacks of images/ and joints.mat from the official address.
             The authors publish no checksum and no masks.
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
@@ -44,6 +48,8 @@ class LSPExtendedDataModule(PoseDataModule):
         train: tuple[int, int] = (1, 8500),
         val: tuple[int, int] = (8501, 9250),
         test: tuple[int, int] = (9251, 10000),
+        splits: Splits | None = None,
+        split_seed: int = 0,
         download: bool = False,
         **settings: Any,
     ) -> None:
@@ -52,6 +58,8 @@ class LSPExtendedDataModule(PoseDataModule):
         self.train = train
         self.val = val
         self.test = test
+        self.splits = splits
+        self.split_seed = split_seed
         self.download = download
 
     @override
@@ -60,6 +68,12 @@ class LSPExtendedDataModule(PoseDataModule):
             fetch(self.root.expanduser(), _ARCHIVES)
 
     @override
-    def make_dataset(self, split: Split) -> LSPExtendedDataset:
+    def everyone(self) -> LSPExtendedDataset:
+        return LSPExtendedDataset(self.root)
+
+    @override
+    def make_dataset(self, split: Split) -> PoseDataset:
+        if self.splits is not None:
+            return choose_split(self.everyone(), self.splits, split, self.split_seed)
         first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
         return LSPExtendedDataset(self.root, first, last)

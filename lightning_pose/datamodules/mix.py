@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datamodules.samplers import Plan, Weighted
-from lightning_pose.datasets import MixedDataset
+from lightning_pose.datasets import MixedDataset, PoseDataset
 from lightning_pose.datasets.checks import check_people
 from lightning_pose.datasets.mix import choose_skeleton, merge_labels
 from lightning_pose.errors import ConfigError
@@ -71,8 +71,14 @@ class MixedDataModule(PoseDataModule):
             data.prepare_data()
 
     @override
+    def everyone(self) -> MixedDataset:
+        return self._mix({name: data.everyone() for name, data in self.sets.items()})
+
+    @override
     def make_dataset(self, split: Split) -> MixedDataset:
-        people = {name: data.make_dataset(split) for name, data in self.sets.items()}
+        return self._mix({name: data.make_dataset(split) for name, data in self.sets.items()})
+
+    def _mix(self, people: dict[str, PoseDataset]) -> MixedDataset:
         for name, data in self.sets.items():
             check_people(people[name], data.skeleton, data.labels)
         return MixedDataset(people, self.skeleton)

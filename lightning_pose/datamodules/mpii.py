@@ -82,9 +82,15 @@ class MPIIDataModule(PoseDataModule):
         fetch(root, [_IMAGES] if self.splits is None else [_ANNOTATIONS, _IMAGES])
 
     @override
+    def everyone(self) -> PoseDataset:
+        if self.splits is None:
+            return super().everyone()
+        if self._everyone is None:  # Once: it takes half a minute to read.
+            self._everyone = MPIIDataset(self.root)
+        return self._everyone
+
+    @override
     def make_dataset(self, split: Split) -> PoseDataset:
         if self.splits is None:
             return MPIIDataset(self.root, split)
-        if self._everyone is None:  # Once: it takes half a minute to read.
-            self._everyone = MPIIDataset(self.root)
-        return choose_split(self._everyone, self.splits, split, self.split_seed)
+        return choose_split(self.everyone(), self.splits, split, self.split_seed)

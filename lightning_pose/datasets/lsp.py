@@ -47,24 +47,24 @@ class LSPDataset(PoseDataset):
     Args:
         root: The folder.
         first: Number of the first image to use, from 1.
-        last: Number of the last image to use.
+        last: Number of the last image to use; by default the last one there is.
 
     Raises:
         ConfigError: There is no such folder, or it has no images with these numbers.
         DataError: Files are missing, damaged or do not fit together.
     """
 
-    def __init__(self, root: str | Path, first: int, last: int) -> None:
+    def __init__(self, root: str | Path, first: int = 1, last: int | None = None) -> None:
         self.root = Path(root).expanduser()
-        self.first = first
-        self.last = last
         self.skeleton = LSP14
         self.labels: dict[str, list[str]] = {}
         keypoints, visibility = _read_people(self.root)
+        self.first = first
+        self.last = len(keypoints) if last is None else last
         self.images = NumberedImages(self.root, 4, len(keypoints))
-        self.annotations = people_in_range(self.images, keypoints, visibility, first, last)
+        self.annotations = people_in_range(self.images, keypoints, visibility, first, self.last)
         self.person_ids = self.annotations.person_id
-        self.has_mask = self.images.has_mask[first - 1 : last]
+        self.has_mask = self.images.has_mask[first - 1 : self.last]
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

@@ -171,6 +171,10 @@ def test_splits_that_share_people_are_refused(root: Path) -> None:
     data.setup("validate")
     with pytest.raises(DataError, match="in both the val and the test split"):
         data.setup("test")
+    data = module(root, test=(3, 5))
+    data.setup("fit")
+    with pytest.raises(DataError, match="in both the train and the test split, found 3"):
+        data.setup("test")
 
 
 @pytest.mark.parametrize(

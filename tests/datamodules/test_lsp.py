@@ -1,3 +1,4 @@
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -56,3 +57,15 @@ def test_it_is_downloaded_if_asked_for(tmp_path: Path, monkeypatch) -> None:
         assert len(site.asked) == 1
     data.setup("fit")
     assert data.make_dataset("train").image_ids[0] == "im0001.jpg"
+
+
+def test_splits_may_be_fractions(tmp_path: Path) -> None:
+    write_lsp(tmp_path / "lsp", count=10)
+    data = LSPDataModule(tmp_path / "lsp", splits=(0.6, 0.2, 0.2), split_seed=2)
+    parts = [data.make_dataset(split).person_ids.tolist() for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [6, 2, 2]
+    assert (
+        sorted(chain.from_iterable(parts))
+        == data.everyone().person_ids.tolist()
+        == list(range(1, 11))
+    )

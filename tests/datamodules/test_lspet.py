@@ -1,3 +1,4 @@
+from itertools import chain
 from pathlib import Path
 
 import albumentations as A
@@ -22,6 +23,29 @@ def test_a_dataset_without_the_people_of_the_protocol_is_refused_at_setup(tmp_pa
     write_lspet(tmp_path / "lspet", count=3)
     with pytest.raises(ConfigError, match=r"within 1 to 3.*found 1 to 8500"):
         LSPExtendedDataModule(tmp_path / "lspet").setup("fit")
+
+
+def test_splits_may_be_fractions_or_lists(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet", count=10)
+    data = LSPExtendedDataModule(tmp_path / "lspet", splits=(0.6, 0.2, 0.2))
+    parts = [data.make_dataset(split).person_ids.tolist() for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [6, 2, 2]
+    assert (
+        sorted(chain.from_iterable(parts))
+        == data.everyone().person_ids.tolist()
+        == list(range(1, 11))
+    )
+    other = LSPExtendedDataModule(tmp_path / "lspet", splits=(0.6, 0.2, 0.2), split_seed=1)
+    assert other.make_dataset("train").person_ids.tolist() != parts[0]
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for split, names in (("train", "im00004.jpg\nim00002.jpg\n"), ("val", "im00010.jpg\n")):
+        (lists / f"{split}.txt").write_text(names)
+    data = LSPExtendedDataModule(tmp_path / "lspet", splits=lists, num_workers=0)
+    data.setup("fit")
+    (train,), (val,) = data.train_dataloader(), data.val_dataloader()
+    assert sorted(train.image_id) == ["im00002.jpg", "im00004.jpg"]
+    assert val.person_id.tolist() == [10]
 
 
 def test_a_config_makes_it(tmp_path: Path) -> None:

@@ -3,8 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lightning_pose.datamodules.splits import choose_split
+from lightning_pose.datamodules.splits import (
+    choose_split,
+    draw_splits,
+    drop_leaks,
+    write_lists,
+)
 from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.errors import ConfigError, DataError
 from tests.data.lspet import write_lspet
@@ -70,7 +77,7 @@ def test_lists_name_images_of_a_table_of_bytes(
     assert choose_split(people, tmp_path, "val", 0).person_ids.tolist() == [1, 9, 10]
 
 
-@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.2, -0.2, 0.0)])
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.2, -0.2, 0.0), (float("nan"), 0.5, 0.5)])
 def test_fractions_that_are_no_split_are_refused(
     everyone: LSPExtendedDataset, fractions: tuple[float, float, float]
 ) -> None:
@@ -91,3 +98,44 @@ def test_a_part_reads_as_the_whole_does(
         assert part.image_ids[place] == everyone.annotations.image_id[index]
         assert part.image_size(place) == everyone.image_size(index)
         assert part.box_around(place) == everyone.box_around(index)
+
+
+def test_what_is_written_is_what_is_read(everyone: LSPExtendedDataset, tmp_path: Path) -> None:
+    # Names of files may be any bytes; Python has those that are not UTF-8 as surrogates.
+    names = np.array(["0.jpg", "\u00e4 b.jpg", "gr\udcfc\udcdfe.jpg", *"345678", "9.jpg"])
+    people, table = copy.copy(everyone), copy.copy(everyone.annotations)
+    table.image_id = names[np.unique(everyone.image_ids, return_inverse=True)[1]]
+    people.annotations = table
+    parts = np.array([0, 1, 2, -1, 0, 1, 2, 0, 0, -1])
+    write_lists(tmp_path / "lists", np.sort(names), parts)
+    for part, split in enumerate(PARTS):
+        found = choose_split(people, tmp_path / "lists", split, 0)
+        assert sorted(set(found.image_ids)) == np.sort(names)[parts == part].tolist()
+        assert len(found) == np.isin(table.image_id, np.sort(names)[parts == part]).sum()
+
+
+units = st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 5)), min_size=1, max_size=30)
+
+
+@given(units)
+def test_no_group_is_in_two_splits_and_the_last_one_keeps_everything(
+    images: list[tuple[int, int]],
+) -> None:
+    parts, names = np.array(images).T
+    # A group is named after its first image.
+    groups = np.array([names.tolist().index(name) for name in names])
+    after = drop_leaks(parts, groups)
+    for group in set(groups.tolist()):
+        inside = groups == group
+        last = parts[inside].max()
+        assert after[inside].tolist() == [p if p == last else -1 for p in parts[inside].tolist()]
+
+
+def test_lists_by_fractions_are_those_of_the_config_where_nothing_is_a_duplicate(
+    everyone: LSPExtendedDataset,
+) -> None:
+    images, image = np.unique(everyone.image_ids, return_inverse=True)
+    drawn = draw_splits(np.bincount(image), (0.5, 0.25, 0.25), seed=3)
+    for part, split in enumerate(PARTS):
+        people = choose_split(everyone, (0.5, 0.25, 0.25), split, 3)
+        assert sorted(set(people.image_ids)) == images[drawn == part].tolist()
