@@ -102,7 +102,7 @@ def measure(table: Path, draws: int, epochs: int) -> str:
         found.append(total() - before)
     peak, opened, *after = (f"{value:.0f}" for value in found)
     return (
-        f"{len(data.people)} people opened in {seconds:.1f} s, MiB at the peak {peak}, "
+        f"{len(data.everyone())} people opened in {seconds:.1f} s, MiB at the peak {peak}, "
         f"opened {opened}, after each epoch {' '.join(after)}"
     )
 

@@ -43,19 +43,24 @@ class TableDataModule(PoseDataModule):
     ) -> None:
         people = TableDataset(table, None if skeleton is None else read_skeleton(skeleton))
         super().__init__(people.skeleton, **settings)
-        self.people = people
+        self._everyone = people
         self.labels = people.labels
         self.splits = splits
         self.split_seed = split_seed
 
     @override
+    def everyone(self) -> TableDataset:
+        return self._everyone
+
+    @override
     def make_dataset(self, split: Split) -> Subset:
-        if self.splits is not None or self.people.splits is None:
-            return choose_split(self.people, self.splits or (0.8, 0.1, 0.1), split, self.split_seed)
-        chosen = np.flatnonzero(self.people.splits == split.encode())
+        people = self._everyone
+        if self.splits is not None or people.splits is None:
+            return choose_split(people, self.splits or (0.8, 0.1, 0.1), split, self.split_seed)
+        chosen = np.flatnonzero(people.splits == split.encode())
         if not len(chosen):
             raise ConfigError(
-                f"Expected people of the split {split} in {self.people.table}, found none; write "
+                f"Expected people of the split {split} in {people.table}, found none; write "
                 f"{split} into the column split of some of them."
             )
-        return Subset(self.people, chosen)
+        return Subset(people, chosen)
