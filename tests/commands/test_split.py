@@ -1,6 +1,7 @@
 """The real `lightning split`, in process, on small datasets with planted near-duplicates."""
 
 import csv
+import json
 from itertools import chain
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.data_module import data_module
+from tests.data.coco import write_coco
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
@@ -178,3 +180,25 @@ def test_a_damaged_image_gets_one_sentence_and_nothing_is_written(
     assert line.startswith("lightning split: Expected a whole image in ")
     assert "im00009.jpg" in line
     assert not Path("lists").exists()
+
+
+def test_fractions_are_of_people_where_images_show_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = write_coco(tmp_path, "train", count=8)
+    for person in content["annotations"][:5]:
+        person["image_id"] = content["images"][0]["id"]
+    file = tmp_path / "annotations" / "person_keypoints_train2017.json"
+    file.write_text(json.dumps(content))
+    words = ["--config", "data/coco.yaml", "--data.root", ".", "--data.splits", "[0.5,0.5,0]"]
+    for seed in map(str, range(6)):
+        wanted = data_module(
+            [find_config("data/coco.yaml")], [*words[2:], "--data.split_seed", seed]
+        )
+        drawn = ["--fractions", "0.5", "0.5", "0", "--seed", seed, "--output", f"lists_{seed}"]
+        assert main(["split", *words, *drawn]) == 0
+        for part in SPLITS:
+            names = set(Path(f"lists_{seed}/{part}.txt").read_text().splitlines())
+            # Without near-duplicates, the same seed draws the same people as the config.
+            assert names == set(wanted.make_dataset(part).image_ids.tolist())
