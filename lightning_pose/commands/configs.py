@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import set_parsing_settings
 
 import lightning_pose
 from lightning_pose.errors import ConfigError
 
-__all__ = ["SHIPPED_CONFIGS", "find_config", "packages", "read_config", "split_configs", "values"]
+__all__ = [
+    "SHIPPED_CONFIGS",
+    "find_config",
+    "packages",
+    "read_config",
+    "restrict_parsing",
+    "split_configs",
+    "values",
+]
 
 _HERE = Path(lightning_pose.__file__).parent
 
@@ -84,6 +93,17 @@ def read_config(path: Path) -> dict[str, Any]:
                 "remove the key."
             )
     return content
+
+
+def restrict_parsing() -> None:
+    """Restrict what a config makes jsonargparse do, from now on in this process."""
+    set_parsing_settings(
+        # An empty list adds nothing but enforces jsonargparse's own denylist (commands, pickle).
+        # Configs must not name remote files, or classes where a value is expected.
+        import_path_denylist=[],
+        config_read_mode_fsspec_enabled=False,
+        instantiate_subclass_spec_in_any=False,
+    )
 
 
 def split_configs(argv: Sequence[str]) -> tuple[list[Path], list[str]]:

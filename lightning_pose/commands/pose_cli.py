@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -20,6 +20,7 @@ import lightning_pose.heads
 import lightning_pose.metrics
 import lightning_pose.schedules
 import lightning_pose.weightings  # noqa: F401
+from lightning_pose.commands.configs import restrict_parsing
 from lightning_pose.commands.refusals import explain_setting
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import ConfigError
@@ -71,13 +72,7 @@ class PoseCLI(LightningCLI):
     """
 
     def __init__(self, args: Sequence[str]) -> None:
-        set_parsing_settings(
-            # An empty list adds nothing but enforces jsonargparse's own denylist (commands,
-            # pickle). Configs must not name remote files, or classes where a value is expected.
-            import_path_denylist=[],
-            config_read_mode_fsspec_enabled=False,
-            instantiate_subclass_spec_in_any=False,
-        )
+        restrict_parsing()
         # Raising instead of exiting lets the command report every error in the same way.
         raising = {"exit_on_error": False, "allow_abbrev": False}
         with warnings.catch_warnings():
