@@ -40,6 +40,11 @@ COMMANDS = {
         "find joints and masks in your own images",
         "--ckpt_path RUN/best.ckpt --images FOLDER --output FOLDER",
     ),
+    "doctor": Command(
+        "doctor",
+        "examine data before training on them",
+        "--config data/lspet.yaml --data.root FOLDER",
+    ),
 }
 """The commands by name."""
 

@@ -31,7 +31,16 @@ FLOORS = (
         "task",
     ),
     ("backbones", "codecs", "datasets", "runs", "transforms", "visualization", "weightings"),
-    ("callbacks", "datamodules", "heads", "person", "precision", "report", "schedules"),
+    (
+        "callbacks",
+        "datamodules",
+        "diagnosis",
+        "heads",
+        "person",
+        "precision",
+        "report",
+        "schedules",
+    ),
     (
         "checkpoint",
         "checkpoint_io",
