@@ -10,6 +10,7 @@ __all__ = ["check_boxes", "check_flags", "check_segments"]
 
 _FEWEST_PEOPLE = 30
 _FEWEST_JOINTS = 100
+_FEWEST_BESIDE = 10
 
 # The median of head / torso is 0.39 to 0.44 in LSP, LSP Extended, MPII and synthetic people.
 _HEAD_PER_TORSO = (0.25, 0.7)
@@ -91,9 +92,9 @@ def check_segments(people: People) -> list[Finding]:
         if short.any():
             sentence = (
                 f"The {part} of {count_people(int(short.sum()))} is shorter than "
-                f"{percent(_SHORTEST)} of the person, so that {metric} counts hardly "
-                "any of their joints as right; it is seen from its end, or its two joints are on one "
-                "place by mistake."
+                f"{percent(_SHORTEST)} of the person, so that {metric} counts hardly any of their "
+                "joints as right; it is seen from its end, or its two joints are on one place by "
+                "mistake."
             )
             findings.append(
                 Finding(
@@ -164,7 +165,7 @@ def check_boxes(people: People) -> list[Finding]:
         f"Most joints of {count_people(int(beside.sum()))} ({percent(part)}) lie outside "
         "their own box, of which the crop is made; correct these boxes."
     )
-    severe = part > 0.05
+    severe = part > 0.05 and beside.sum() >= _FEWEST_BESIDE
     return [
         Finding(
             "wrong" if severe else "suspicious",

@@ -134,10 +134,10 @@ def check_base(people: People, sample: PixelSample) -> list[Finding]:
     if error > 0.15:
         if base == 0:
             return []
+        masks = f"masks locate them to {error:.1f} pixels" if error < 9 else "few people have masks"
         sentence = (
             "Whether coordinates count from 0 or from 1 cannot be told: too few joints lie at the "
-            f"borders of images ({counted}), and masks locate them to {error:.1f} pixels at best; "
-            "read the documentation of the files."
+            f"borders of images ({counted}), and {masks}; read the documentation of the files."
         )
         return [Finding("unknown", people.name, title, sentence)]
     if abs(offset) < _PIXEL[0]:

@@ -52,8 +52,9 @@ def readings(size: tuple[int, int], extent: float) -> dict[str, Float32[np.ndarr
         The affine matrix from the coordinates as they are to those that were meant, by its name.
 
     Example:
-        >>> readings((10, 20), 5.0)["as if the image were mirrored"].tolist()
-        [[-1.0, 0.0, 19.0], [0.0, 1.0, 0.0]]
+        >>> mirror = readings((10, 20), 5.0)["as if the image were mirrored"]
+        >>> transform_points(mirror, np.array([[3, 4]], dtype=np.float32)).tolist()
+        [[16.0, 4.0]]
     """
     box = image_box(size)
     as_they_are = np.eye(2, 3, dtype=np.float32)

@@ -11,6 +11,7 @@ __all__ = ["check_places", "count_from"]
 # A click can miss the border by a pixel, and coordinates that count from 1 do so by one.
 _BEYOND = 1.0
 _MOST_OUTSIDE = 0.05
+_FEWEST_OUTSIDE = 10
 _FEWEST_PEOPLE = 30
 _FEWEST_JOINTS = 100
 _SMALLEST = 10.0
@@ -48,7 +49,7 @@ def _outside(people: People) -> list[Finding]:
         f"{outside.sum()} labelled joints ({percent(share)}) of {whose} "
         f"lie more than a pixel outside their image, the farthest by {beyond.max():.0f} pixels; "
     )
-    severe = share > _MOST_OUTSIDE
+    severe = share > _MOST_OUTSIDE and concerned.sum() >= _FEWEST_OUTSIDE
     if severe:
         sentence += (
             f"annotators place at most {percent(_MOST_OUTSIDE)} there, so check that coordinates "

@@ -22,6 +22,7 @@ _SHOULDERS_HIPS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _WIDE_ENOUGH = 0.08
 _LONG_ENOUGH = 0.4
 _MOST_SUSPECTED = 0.05
+_FEWEST_SUSPECTED = 10
 
 # A narrower torso is seen from the side, where a small error reverses the order of its two sides.
 _NARROWEST = 0.1
@@ -46,6 +47,7 @@ def _partly_swapped(people: People) -> list[Finding]:
     if not suspected.any():
         return []
     share = suspected.mean()
+    severe = share > _MOST_SUSPECTED and suspected.sum() >= _FEWEST_SUSPECTED
     sentence = (
         f"Some joints of {count_people(int(suspected.sum()))} ({percent(share)}) seem to have "
         "left and right exchanged, by the order of shoulders and hips, or because limbs would be "
@@ -53,7 +55,7 @@ def _partly_swapped(people: People) -> list[Finding]:
     )
     return [
         Finding(
-            "wrong" if share > _MOST_SUSPECTED else "suspicious",
+            "wrong" if severe else "suspicious",
             people.name,
             "Left and right within a person",
             sentence,

@@ -5,7 +5,6 @@ from html import escape
 
 import numpy as np
 
-from lightning_pose import __version__
 from lightning_pose.diagnosis.examination import Examination
 from lightning_pose.diagnosis.finding import Finding
 from lightning_pose.diagnosis.people import People, percent
@@ -123,7 +122,7 @@ def page(examination: Examination, title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>Data of {escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body>{''.join(body)}<footer>lightning_pose {escape(__version__)}</footer>"
+        f"<body>{''.join(body)}<footer>lightning doctor</footer>"
         "</body></html>\n"
     )
 

@@ -25,7 +25,8 @@ def written(path: Path, text: str) -> Path:
 def test_a_later_config_and_the_words_come_on_top(tmp_path: Path) -> None:
     first = written(
         tmp_path / "first.yaml",
-        "data: {class_path: LSPExtendedDataModule, init_args: {root: a, train: [1, 5], val: [6, 7]}}",
+        "data: {class_path: LSPExtendedDataModule,\n"
+        "  init_args: {root: a, train: [1, 5], val: [6, 7]}}\n",
     )
     second = written(tmp_path / "second.yaml", "data: {init_args: {root: b, batch_size: 3}}")
     data = data_module([first, second], ["--data.val", "[6, 9]", "--data.input_spec.size=[32,48]"])

@@ -66,6 +66,7 @@ def test_who_is_suspected_is_listed_and_many_are_wrong():
     samples[40] = replace(spread("hip"), person_id=samples[40].person_id)
     (found,) = check_sides(table(samples))
     assert (found.severity, found.suspects) == ("suspicious", (40,))
+    assert [f.severity for f in check_sides(table([spread("hip")] * 9))] == ["suspicious"]
     many = [spread("hip") if n % 2 else s for n, s in enumerate(samples)]
     assert [f.severity for f in check_sides(table(many))] == ["wrong"]
 
