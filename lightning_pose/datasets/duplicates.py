@@ -77,7 +77,7 @@ def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
     hashes = np.empty((len(names), _WORDS), dtype=np.uint64)
     with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
         for place, index in enumerate(bar.track(first.tolist(), description="Images")):
-            shrink = max(1, min(people.image_size(index)) // 8)
+            shrink = max(1, min(people.image_size(index)) // _ENOUGH)
             hashes[place] = image_hash(people.read(index, shrink).image)
     return ImageHashes(names, hashes)
 
