@@ -50,6 +50,11 @@ COMMANDS = {
         "list the images of each split, without near-duplicates across splits",
         "--config data/lspet.yaml --data.root FOLDER --output FOLDER",
     ),
+    "doctor": Command(
+        "doctor",
+        "examine data before training on them",
+        "--config data/lspet.yaml --data.root FOLDER",
+    ),
 }
 """The commands by name."""
 

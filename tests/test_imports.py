@@ -35,6 +35,7 @@ FLOORS = (
     (
         "callbacks",
         "datamodules",
+        "diagnosis",
         "heads",
         "person",
         "precision",
