@@ -83,6 +83,7 @@ def test_a_config_cannot_run_commands(tmp_path: Path, trap: Path) -> None:
         tmp_path / "hostile.yaml",
         f"data: {{class_path: SyntheticDataModule, init_args: {{photometric: [{class_path}]}}}}",
     )
-    with pytest.raises(ArgumentError):
+    # Refused by its name, before it is imported and compared with the type of the setting.
+    with pytest.raises(ArgumentError, match="set_parsing_settings"):
         data_module([config], [])
     assert not trap.exists()
