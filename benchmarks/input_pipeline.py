@@ -6,6 +6,7 @@ Every way reads the same files, in one process and one thread, and crops with ra
 and flip:
 
 - our dataset: `CropDataset`, which checks what it reads and leaves targets to the network's device;
+- our dataset, cached: the same, but from a `CachedDataset` that has been written before;
 - our dataset with targets: also batches of 32, normalised, with a heatmap per joint;
 - the floor: decoding with Pillow and one warp with OpenCV, each alone and both together;
 - Simple Baselines: as published by Xiao et al. (ECCV 2018), with OpenCV, one warp, one Gaussian per
@@ -49,8 +50,10 @@ from PIL import Image
 
 from lightning_pose.batch import collate
 from lightning_pose.codecs import encode_gaussian
+from lightning_pose.datamodules.cache import CachedDataset
 from lightning_pose.datamodules.loaders import CropDataset
 from lightning_pose.datasets import LSPExtendedDataset, SyntheticDataset
+from lightning_pose.datasets.subset import Subset
 from lightning_pose.geometry import to_grid
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
@@ -94,11 +97,12 @@ def decode(path: str, mode: str) -> np.ndarray:
 
 
 def ways_of(
-    people: LSPExtendedDataset, indices: list[int], with_masks: bool
+    people: LSPExtendedDataset, indices: list[int], with_masks: bool, cache: Path
 ) -> dict[str, Callable[[], object]]:
     """Every way by its name, each as a function that reads all people once."""
     crop = PersonCrop(InputSpec((SIZE, SIZE), enlarge=ENLARGE), LSP14, ROTATION, SCALE, FLIP)
     crops, files = CropDataset(people, crop), files_of(people, indices, with_masks)
+    cached = CropDataset(CachedDataset(Subset(people, np.array(indices)), crop, cache), crop)
     decoded = [(decode(path, "RGB"), None) for path in files.images]
     if files.masks is not None:
         masks = [decode(path, "L") for path in files.masks]
@@ -133,6 +137,7 @@ def ways_of(
 
     return {
         "our dataset": everyone(ours),
+        "our dataset, cached": everyone(lambda person: cached[0, person, 0]),
         "our dataset with targets": ours_with_targets,
         "floor: decode alone": everyone(floor_decode),
         "floor: one warp alone": everyone(lambda person: floor_warp(person, decoded[person])),
@@ -168,8 +173,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        write_drawings(Path(folder), options.count)
-        sets = {"drawn people, 640 x 480": LSPExtendedDataset(folder, 1, options.count)}
+        drawn = Path(folder) / "drawn"
+        drawn.mkdir()
+        write_drawings(drawn, options.count)
+        sets = {"drawn people, 640 x 480": LSPExtendedDataset(drawn, 1, options.count)}
         if options.root is not None:
             last = len(list((options.root / "images").glob("im*.jpg")))
             sets["Leeds Sports Pose Extended"] = LSPExtendedDataset(options.root, 1, last)
@@ -181,7 +188,8 @@ def main() -> None:
                 if not with_masks:
                     people.images.has_mask = np.zeros_like(people.images.has_mask)
                 print(f"{name}, {'joints and masks' if with_masks else 'joints'}")
-                measure(ways_of(people, indices, with_masks), len(indices), options.repeats)
+                ways = ways_of(people, indices, with_masks, Path(folder) / "cache")
+                measure(ways, len(indices), options.repeats)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def test_the_benchmark_of_the_input_prints_the_rate_of_every_way(tmp_path: Path)
     words = ["--root", "lspet", "--count", "3", "--repeats", "1"]
     printed = python(str(BENCHMARKS / "input_pipeline.py"), *words, folder=tmp_path)
     found = re.findall(r"^  (.*?) +([\d.]+) +([\d.]+)$", printed, re.MULTILINE)
-    assert len(found) == 4 * 7, printed  # Two sets of images, with and without masks.
+    assert len(found) == 4 * 8, printed  # Two sets of images, with and without masks.
     for name, rate, ratio in found:
         assert float(rate) > 0
         assert float(ratio) == 1 if name == "our dataset" else float(ratio) > 0

@@ -103,10 +103,12 @@ def check_annotation(annotation: Annotation, people: PoseDataset) -> None:
         raise _error(
             annotation, "finite keypoints", "NaN or infinity; unlabelled joints are (0, 0)"
         )
-    if not np.isin(annotation.visibility, (0, 1, 2)).all():
-        raise _error(annotation, "visibility 0, 1 or 2", str(annotation.visibility.tolist()))
+    flags = annotation.visibility
+    # `np.isin`, made for many values, takes several times as long.
+    if not ((flags == 0) | (flags == 1) | (flags == 2)).all():
+        raise _error(annotation, "visibility 0, 1 or 2", str(flags.tolist()))
     x0, y0, x1, y1 = (float(value) for value in annotation.box)
-    if not (np.isfinite(annotation.box).all() and x0 <= x1 and y0 <= y1):
+    if not (-np.inf < x0 <= x1 < np.inf and -np.inf < y0 <= y1 < np.inf):
         raise _error(
             annotation, "a box x0, y0, x1, y1 with x0 < x1 and y0 < y1", str([x0, y0, x1, y1])
         )

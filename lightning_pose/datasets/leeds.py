@@ -34,14 +34,15 @@ class NumberedImages:
 
     def __init__(self, root: Path, digits: int, count: int) -> None:
         self.root = root
+        self.images, self.masks = root / "images", root / "masks"
         self.digits = digits
         stems = [self._stem(number) for number in range(1, count + 1)]
-        _check_images(root / "images", [f"{stem}.jpg" for stem in stems])
-        masks = {path.name for path in (root / "masks").glob("im*.png")}
+        _check_images(self.images, [f"{stem}.jpg" for stem in stems])
+        masks = {path.name for path in self.masks.glob("im*.png")}
         self.has_mask = np.array([f"{stem}.png" in masks for stem in stems])
-        if not self.has_mask.any() and any((root / "masks").glob("*")):
+        if not self.has_mask.any() and any(self.masks.glob("*")):
             raise DataError(
-                f"Expected masks such as {self._stem(1)}.png in {root / 'masks'}, found no such "
+                f"Expected masks such as {self._stem(1)}.png in {self.masks}, found no such "
                 "name; rename them, or remove the folder to train without masks."
             )
 
@@ -75,14 +76,14 @@ class NumberedImages:
         if not self.has_mask[number - 1]:
             return Pixels(image=image, image_frame=frame)
         size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self.root / "masks" / f"{path.stem}.png", path, size)
+        mask = read_mask(self.masks / f"{self._stem(number)}.png", path, size)
         return Pixels(image=image, mask=mask, image_frame=frame)
 
     def _stem(self, number: int) -> str:
         return f"im{number:0{self.digits}d}"
 
     def _image(self, number: int) -> Path:
-        return self.root / "images" / self.name(number)
+        return self.images / self.name(number)
 
 
 def _check_images(folder: Path, expected: list[str]) -> None:

@@ -115,11 +115,13 @@ class PersonCrop:
         Raises:
             DataError: A file cannot be read, or what the dataset gives cannot be used.
         """
-        turn, zoom, mirror = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.random() < self.flip
-        right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
+        # In one call, because a call takes longer than the numbers.
+        turn, zoom, toss, *others = rng.random(9).tolist()
+        turn, zoom, right, down, *edges = (2 * value - 1 for value in (turn, zoom, *others))
+        mirror = toss < self.flip
         annotation = dataset.annotation(index)
         check_annotation(annotation, dataset)
-        draw = _Draw(turn, zoom, bool(mirror), (right, down), tuple(edges))
+        draw = _Draw(turn, zoom, mirror, (right, down), tuple(edges))
         matrix, size, shown = self._matrix(dataset, index, annotation, draw)
         pixels = dataset.read(index, shrink=max(1, int(1 / _zoom(matrix))))
         check_pixels(pixels, annotation)
@@ -134,7 +136,8 @@ class PersonCrop:
             order = self.skeleton.flip_order
             keypoints, visibility = keypoints[order], visibility[order]
         x0, y0, x1, y1 = image_box(size)
-        inside = np.all((keypoints >= (x0, y0)) & (keypoints < (x1, y1)), axis=1)
+        x, y = keypoints.T
+        inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
         visibility = np.where(inside, visibility, 0).astype(np.uint8)
         return CroppedSample(
             image=warp_image(
@@ -190,7 +193,8 @@ class PersonCrop:
     ) -> tuple[Float32[np.ndarray, "2 3"], tuple[int, int], tuple[int, int] | None]:
         """From source pixels to input pixels; the input's size; the image's, where it is shown."""
         # A single joint makes a box of one pixel, which shows nothing of a person.
-        box = annotation.box if (annotation.box[2:] > annotation.box[:2]).any() else None
+        x0, y0, x1, y1 = annotation.box.tolist()
+        box = annotation.box if x1 > x0 or y1 > y0 else None
         whole = self.input_spec.subject == "image" or box is None
         jitter = 0.0 if whole else self.box_jitter
         # Only where it is needed, because it may have to open the file.

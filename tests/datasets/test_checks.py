@@ -24,6 +24,9 @@ BAD_ANNOTATIONS: list[tuple[dict[str, Any], str]] = [
     ({"box": np.array([90, 80, 40, 60], dtype=np.float32)}, "found [90.0, 80.0, 40.0, 60.0]"),
     ({"visibility": np.full(14, -1, dtype=np.int8)}, "visibility 0, 1 or 2"),
     ({"box": np.array([0, 0, np.inf, 9], dtype=np.float32)}, "found [0.0, 0.0, inf, 9.0]"),
+    ({"box": np.array([0, 0, 9, np.inf], dtype=np.float32)}, "found [0.0, 0.0, 9.0, inf]"),
+    ({"box": np.array([-np.inf, 0, 9, 9], dtype=np.float32)}, "found [-inf, 0.0, 9.0, 9.0]"),
+    ({"box": np.array([0, -np.inf, 9, 9], dtype=np.float32)}, "found [0.0, -inf, 9.0, 9.0]"),
     ({"box": np.array([0, np.nan, 9, 9], dtype=np.float32)}, "found [0.0, nan, 9.0, 9.0]"),
     ({"labels": {"sport": 1}}, "the labels []"),
 ]

@@ -210,6 +210,25 @@ def test_a_range_of_scales_is_uniform_and_draws_the_same_numbers() -> None:
     assert scipy.stats.kstest(chances, "uniform", (-1, 2)).pvalue > 0.01
 
 
+def test_a_seed_draws_the_same_numbers_in_every_version() -> None:
+    sample, spec = blob_person(6), InputSpec((64, 96))
+    crop = PersonCrop(spec, LSP14, rotation=30.0, scale=0.25, flip=0.5, shift=0.1, box_jitter=0.2)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        turn, zoom, mirror = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.random() < 0.5
+        right, down, *edges = rng.uniform(-1, 1, size=6).tolist()
+        expected, _ = spec.crop(
+            sample.box,
+            None,
+            rotation=30.0 * turn,
+            scale=1.25**zoom,
+            flip=bool(mirror),
+            shift=(0.1 * right, 0.1 * down),
+            edges=tuple(0.2 * edge for edge in edges),
+        )
+        np.testing.assert_array_equal(cut(crop, sample, seed).crop, expected)
+
+
 def test_a_shift_moves_the_person_by_a_fraction_of_the_input() -> None:
     sample = blob_person(6)
     plain = cut(PersonCrop(InputSpec((64, 96))), sample).crop
@@ -236,6 +255,17 @@ def test_jitter_moves_each_edge_of_the_box_by_a_fraction_of_its_side() -> None:
     assert (moves.min(axis=0) < -0.19).all()
     assert (moves.max(axis=0) > 0.19).all()
     assert np.abs(np.corrcoef(moves.T) - np.eye(4)).max() < 0.2
+
+
+def test_joints_on_a_line_make_a_box_and_a_single_one_shows_the_whole_image() -> None:
+    sample, spec = blob_person(6), InputSpec((64, 64))
+    for box in ((20, 50, 90, 50), (20, 50, 20, 90)):
+        sample.box[:] = box
+        matrix, _ = spec.crop(sample.box, None)
+        np.testing.assert_array_equal(cut(PersonCrop(spec), sample).crop, matrix)
+    sample.box[:] = (20, 50, 20, 50)
+    whole, _ = spec.crop(None, sample.mask.shape)
+    np.testing.assert_array_equal(cut(PersonCrop(spec), sample).crop, whole)
 
 
 def test_the_whole_image_has_no_box_to_jitter_and_a_jittered_box_keeps_its_size() -> None:
