@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageOps
 
 from lightning_pose.datasets.images import image_size, read_image, read_mask, to_rgb
@@ -24,10 +26,51 @@ def test_png_is_read_exactly(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(path)[0], COLOURS)
 
 
-def test_jpeg_is_what_pillow_reads(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.jpg", Image.fromarray(COLOURS), quality=90)
-    difference = read_image(path)[0].astype(int) - np.asarray(Image.open(path)).astype(int)
-    assert abs(difference).max() <= 2
+@pytest.mark.parametrize("shrink", [1, 2, 3, 4, 8, 100])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 90},
+        {"quality": 30, "subsampling": "4:2:0"},
+        {"subsampling": "4:4:4"},
+        {"progressive": True},
+        {"keep_rgb": True},
+    ],
+)
+def test_a_jpeg_is_what_pillow_reads(tmp_path: Path, options: dict, shrink: int) -> None:
+    colours = np.random.default_rng(0).integers(0, 255, (13, 17, 3), dtype=np.uint8)
+    image = Image.fromarray(colours).resize((85, 63))
+    path = save(tmp_path / "a.jpg", image, **options)
+    with Image.open(path) as file:
+        factor = max(f for f in (1, 2, 4, 8) if f <= shrink)
+        file.draft(None, (file.width // factor, file.height // factor))
+        expected = np.asarray(file)
+    np.testing.assert_array_equal(read_image(path, shrink)[0], expected)
+
+
+def test_a_common_jpeg_is_not_decoded_by_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.jpg", Image.fromarray(COLOURS))
+    monkeypatch.setattr(Image, "open", None)
+    assert read_image(path)[0].shape == COLOURS.shape
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_jpeg_is_read_as_by_pillow_or_refused(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    path = save(tmp_path / "a.jpg", Image.fromarray(COLOURS).resize((45, 60)), quality=95)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(2, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.sampled_from([None, -1, -2, -30]))])
+    with contextlib.suppress(DataError):
+        found = read_image(path)[0]
+        with Image.open(path) as file:
+            np.testing.assert_array_equal(found, to_rgb(file))
 
 
 @pytest.mark.parametrize(
