@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import cv2
 import numpy as np
@@ -27,8 +27,14 @@ ImageLike = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or RGB as uint8 (H, W, 3)."""
 
 
+_SHORTEST = 2  # A shorter box is one in fractions of the image.
+
+
 def load(
-    path: str | Path, allow: Sequence[str] = (), device: str | torch.device = "cpu"
+    path: str | Path,
+    allow: Sequence[str] = (),
+    device: str | torch.device = "cpu",
+    head: str | None = None,
 ) -> "Predictor":
     """Rebuild a trained model from its checkpoint alone, to use it on images of any size.
 
@@ -36,14 +42,16 @@ def load(
         path: The checkpoint's file.
         allow: Your own packages whose classes the checkpoint may name: their code will run.
         device: The device of the model.
+        head: The head to prefer for what it predicts, instead of the main head.
 
     Returns:
         The predictor; its `model` is the `PoseModule`, in evaluation mode.
 
     Raises:
         CheckpointError: The file is not a checkpoint that can be trusted, or is damaged.
+        ConfigError: The model has no such head, or it is not trained.
     """
-    return Predictor(PoseModule.load_from_checkpoint(path, map_location=device, allow=allow))
+    return Predictor(PoseModule.load_from_checkpoint(path, device, allow), head)
 
 
 class Predictor:
@@ -92,7 +100,7 @@ class Predictor:
         self,
         images: ImageLike | Sequence[ImageLike],
         boxes: Any = None,
-        boxes_around: BoxAround = "silhouette",
+        boxes_around: BoxAround | str = "silhouette",
         batch_size: int = 16,
         flip: bool = False,
     ) -> list[PersonPrediction]:
@@ -185,7 +193,14 @@ class Predictor:
         return one
 
 
-def _people(images: Sequence[Any], boxes: Sequence[Any], around: BoxAround) -> Iterator[Person]:
+def _people(
+    images: Sequence[Any], boxes: Sequence[Any], around: BoxAround | str
+) -> Iterator[Person]:
+    if around not in get_args(BoxAround):
+        raise ConfigError(
+            f"Expected boxes_around to be one of {list(get_args(BoxAround))}, found {around!r}; "
+            "choose one of them."
+        )
     if len(boxes) != len(images):
         raise ConfigError(
             f"Expected boxes for each of {len(images)} images, found {len(boxes)}; give one array "
@@ -198,7 +213,7 @@ def _people(images: Sequence[Any], boxes: Sequence[Any], around: BoxAround) -> I
             yield Person(pixels, None, name)
             continue
         for box in _boxes(rows, name, image_box(pixels.shape[:2])):
-            yield Person(pixels, box, name, around)
+            yield Person(pixels, box, name, cast("BoxAround", around))
 
 
 def _boxes(rows: Any, name: str, image: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, "N 4"]:
@@ -212,6 +227,11 @@ def _boxes(rows: Any, name: str, image: Float32[np.ndarray, " 4"]) -> Float32[np
         raise DataError(
             f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
             f"{rows}; give them as x0, y0, x1, y1 in pixels."
+        )
+    if (found[:, 2:] - found[:, :2] < _SHORTEST).any():
+        raise DataError(
+            f"Expected boxes of {_SHORTEST} pixels or more along each side for image {name}, found "
+            f"{found.tolist()}; give pixels, not fractions of the image."
         )
     if not ((found[:, :2] < image[2:]) & (found[:, 2:] > image[:2])).all():
         raise DataError(
@@ -237,7 +257,7 @@ def _pixels(image: Any) -> UInt8[np.ndarray, "H0 W0 3"]:
         kind = f"an array of {image.dtype} and shape {image.shape}"
     raise DataError(
         f"Expected a file, a PIL image or RGB from 0 to 255 as uint8 (H, W, 3), found {kind}; "
-        "convert it."
+        "convert it, for example by image.clip(0, 255).astype('uint8')."
     )
 
 

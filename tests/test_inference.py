@@ -196,6 +196,10 @@ def test_boxes_belong_to_their_image():
     for bad in (*unusable, [[1, 2], [3]], "boxes"):
         with pytest.raises(InputError, match=r"boxes of shape \(N, 4\) with x0 < x1"):
             predictor(image, bad)
+    with pytest.raises(InputError, match=r"2 pixels or more .* not fractions of the image"):
+        predictor(image, [[0.1, 0.1, 0.9, 0.9]])
+    with pytest.raises(InputError, match=r"one of \['joints', 'silhouette'\], found 'joint'"):
+        predictor(image, boxes, boxes_around="joint")
     with pytest.raises(InputError, match="overlap image 0, of 220 x 200 pixels"):
         predictor(image, [[230, 10, 260, 40]])
     with pytest.raises(InputError, match="boxes for each of 2 images, found 1"):

@@ -149,7 +149,7 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     with Image.open(tmp_path / "overlay.png") as overlay:
         assert overlay.size == (400, 420)
     assert len(names["people"]) == 2
-    assert names["crops"].input_spec == small_model().input_spec
+    assert names["model"].input_spec == small_model().input_spec
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -134,6 +134,7 @@ class SMPBackbone(Backbone):
         if frozen_stride is not None:
             self._freeze(frozen_stride)
 
+    @torch.enable_grad()  # A checkpoint may be loaded where gradients are switched off.
     def _freeze(self, stride: int) -> None:
         """Freeze the parameters that the encoder's map of this stride depends on."""
         side = 2 * self._multiple

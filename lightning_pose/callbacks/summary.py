@@ -39,7 +39,8 @@ class RunSummary(Callback):
             if key.count("/") == 2 or (key.count("/") == 3 and key.endswith(sets))
         }
         main = float(trainer.callback_metrics["val/main"])
-        self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}"
+        sign = " (negated, since lower is better)" if main < 0 else ""
+        self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}{sign}"
         self._caveat = getattr(data, "caveat", "")
         metrics = getattr(pl_module, "metrics", {})
         self._units = {name: metric.unit for name, metric in metrics.items()}
@@ -49,10 +50,14 @@ class RunSummary(Callback):
     ) -> None:
         """Print the summary so far if the run is interrupted from the keyboard."""
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
-            self.print()
+            self.print(interrupted=True)
 
-    def print(self) -> None:
-        """Print the table, the run's folder, and the next command."""
+    def print(self, interrupted: bool = False) -> None:
+        """Print the table, the run's folder, and the next command.
+
+        Args:
+            interrupted: Whether training has not ended; then, also how to go on with it.
+        """
         console = Console()
         if not (self.run / "best.ckpt").is_file():
             lines = [f"Found no best.ckpt in {self.run}: no validation was completed and saved."]
@@ -68,6 +73,9 @@ class RunSummary(Callback):
                 "--output predictions",
             ]
             lines += [f"Note: {self._caveat}"] if self._caveat else []
+        if interrupted and (self.run / "last.ckpt").is_file():
+            config, last = (shlex.quote(str(self.run / n)) for n in ("config.yaml", "last.ckpt"))
+            lines += [f"Resume: lightning fit --config {config} --ckpt_path {last}"]
         for line in lines:
             # Without wrapping and markup, so that the command can be copied in one piece.
             console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)

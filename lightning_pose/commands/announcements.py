@@ -2,6 +2,7 @@
 
 import os
 
+import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from rich.console import Console
@@ -32,7 +33,8 @@ def report_busy_cores(trainer: Trainer) -> None:
     # The average of the last minute, which Windows does not have.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > cores / 2 and trainer.strategy.root_device.type == "cpu":
+        advice = " Several runs share the cores best with --threads 1 each."
         rank_zero_info(
             f"Note: other programs use the CPU (load {load:.1f} on {cores} cores), which slows "
-            "this run down. Several runs share the cores best with --threads 1 each."
+            f"this run down.{advice if torch.get_num_threads() > 1 else ''}"
         )

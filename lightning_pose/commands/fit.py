@@ -205,7 +205,7 @@ class FitCLI(PoseCLI):
                 f"{self.settings.ckpt_path}, found that its run has ended; raise "
                 "--trainer.max_epochs, or what else ended it."
             )
-        if self.trainer.is_global_zero:
+        if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
             self.summary.print()
 
 

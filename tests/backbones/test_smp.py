@@ -285,6 +285,14 @@ def test_frozen_layers_are_those_that_the_map_is_made_by(encoder: str, stride: i
         assert torch.equal(first, second) == (64 // first.shape[-1] <= stride)
 
 
+def test_layers_are_frozen_where_gradients_are_switched_off() -> None:
+    with torch.no_grad():
+        backbone = SMPBackbone("FPN", TINY, frozen_stride=4)
+    frozen = [not parameter.requires_grad for parameter in backbone.encoder_layers.parameters()]
+    assert any(frozen)
+    assert not all(frozen)
+
+
 def test_a_frozen_stride_that_no_map_has_is_refused() -> None:
     with pytest.raises(InputError, match=r"one of \[2, 4, 8, 16, 32\]"):
         SMPBackbone("FPN", TINY, frozen_stride=3)

@@ -79,3 +79,27 @@ def test_an_interruption_from_the_keyboard_prints_it(tmp_path, capsys, error, li
     summary.on_exception(make_trainer(summary), StubModel(), error)
     printed = [line for line in capsys.readouterr().out.splitlines() if "best.ckpt" in line]
     assert len(printed) == lines
+
+
+def test_after_an_interruption_it_says_how_to_go_on(tmp_path, capsys) -> None:
+    run = tmp_path / "my runs"
+    run.mkdir()
+    summary = RunSummary(run)
+    summary.print(interrupted=True)
+    assert "Resume" not in capsys.readouterr().out, "nothing is there to resume from"
+    (run / "last.ckpt").touch()
+    summary.print(interrupted=True)
+    (command,) = (line for line in capsys.readouterr().out.splitlines() if "Resume: " in line)
+    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "last.ckpt")]
+    assert shlex.split(command.removeprefix("Resume: ")) == ["lightning", "fit", *words]
+
+
+def test_a_negative_main_metric_is_explained(tmp_path, capsys) -> None:
+    (tmp_path / "best.ckpt").touch()
+    summary = RunSummary(tmp_path)
+    for main, explained in ((-3.0, True), (0.5, False)):
+        found = {"val/main": torch.tensor(main), "val/joints/RMSE": torch.tensor(3.0)}
+        trainer = MagicMock(spec=pl.Trainer, callback_metrics=found, current_epoch=0)
+        summary.keep_best(trainer, StubModel())
+        summary.print()
+        assert ("(negated, since lower is better)" in capsys.readouterr().out) == explained

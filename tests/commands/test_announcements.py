@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from lightning_pose.cli import main
 from lightning_pose.commands.announcements import print_parts
@@ -26,16 +27,21 @@ def test_the_parts_and_their_sizes_are_printed(
     assert sum(sizes) == int(total.replace(",", "")) == everything
 
 
-@pytest.mark.parametrize(("load", "said"), [(0.9, True), (0.1, False)])
+@pytest.mark.parametrize(
+    ("load", "threads", "said"), [(0.9, 2, True), (0.9, 1, False), (0.1, 2, False)]
+)
 def test_a_busy_machine_is_announced(
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     load: float,
+    threads: int,
     said: bool,
 ) -> None:
     caplog.set_level("INFO")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(os, "getloadavg", lambda: (load * (os.cpu_count() or 1), 9.0, 9.0))
-    short = ["--trainer.fast_dev_run", "true", "--run", f"busy_{said}"]
+    short = ["--trainer.fast_dev_run", "true", "--run", f"busy_{load}_{threads}"]
     assert main(["fit", "--config", "tiny.yaml", *short]) == 0
     assert ("--threads 1 each" in caplog.text) == said
+    assert ("other programs use the CPU" in caplog.text) == (load > 0.5)
