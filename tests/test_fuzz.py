@@ -28,7 +28,7 @@ from tests.data.lspet import write_lspet
 # Libraries may warn about what they then read or refuse.
 pytestmark = [pytest.mark.drill, pytest.mark.filterwarnings("ignore")]
 
-IMAGES, MATLAB_FILES, CHECKPOINTS, CONFIGS = 20_000, 2_000, 500, 250
+IMAGES, MATLAB_FILES, CHECKPOINTS, CONFIGS = 20_000, 2_000, 500, 500
 LONGEST = 10
 """Seconds after which a read counts as hanging; the process is ended with a traceback."""
 
