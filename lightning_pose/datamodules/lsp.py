@@ -3,27 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import override
-
-from lightning_pose.datamodules.base import PoseDataModule, Split
-from lightning_pose.datamodules.download import Archive, fetch
-from lightning_pose.datamodules.splits import Splits, choose_split
-from lightning_pose.datasets import LSPDataset, PoseDataset
-from lightning_pose.skeletons import LSP14
+from lightning_pose.datamodules.download import Archive
+from lightning_pose.datamodules.leeds import LeedsDataModule
+from lightning_pose.datamodules.splits import Splits
+from lightning_pose.datasets import LSPDataset
 
 __all__ = ["LSPDataModule"]
 
-_ARCHIVES = (
-    Archive(
-        "https://sam.johnson.io/research/lsp_dataset_original.zip",
-        provides=("images", "joints.mat"),
-        largest=10**9,
-        page="https://sam.johnson.io/research/lsp.html",
-    ),
-)
 
-
-class LSPDataModule(PoseDataModule):
+class LSPDataModule(LeedsDataModule):
     """Leeds Sports Pose (Johnson and Everingham, BMVC 2010).
 
     The official split is 1 to 1000 for training and 1001 to 2000 for test. By default, the last
@@ -43,6 +31,16 @@ class LSPDataModule(PoseDataModule):
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
+    dataset = LSPDataset
+    archives = (
+        Archive(
+            "https://sam.johnson.io/research/lsp_dataset_original.zip",
+            provides=("images", "joints.mat"),
+            largest=10**9,
+            page="https://sam.johnson.io/research/lsp.html",
+        ),
+    )
+
     def __init__(
         self,
         root: str | Path,
@@ -54,27 +52,4 @@ class LSPDataModule(PoseDataModule):
         download: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(LSP14, **settings)
-        self.root = Path(root)
-        self.train = train
-        self.val = val
-        self.test = test
-        self.splits = splits
-        self.split_seed = split_seed
-        self.download = download
-
-    @override
-    def prepare_data(self) -> None:
-        if self.download:
-            fetch(self.root.expanduser(), _ARCHIVES)
-
-    @override
-    def everyone(self) -> LSPDataset:
-        return LSPDataset(self.root)
-
-    @override
-    def make_dataset(self, split: Split) -> PoseDataset:
-        if self.splits is not None:
-            return choose_split(self.everyone(), self.splits, split, self.split_seed)
-        first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
-        return LSPDataset(self.root, first, last)
+        super().__init__(root, train, val, test, splits, split_seed, download, **settings)

@@ -3,27 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import override
-
-from lightning_pose.datamodules.base import PoseDataModule, Split
-from lightning_pose.datamodules.download import Archive, fetch
-from lightning_pose.datamodules.splits import Splits, choose_split
-from lightning_pose.datasets import LSPExtendedDataset, PoseDataset
-from lightning_pose.skeletons import LSP14
+from lightning_pose.datamodules.download import Archive
+from lightning_pose.datamodules.leeds import LeedsDataModule
+from lightning_pose.datamodules.splits import Splits
+from lightning_pose.datasets import LSPExtendedDataset
 
 __all__ = ["LSPExtendedDataModule"]
 
-_ARCHIVES = (
-    Archive(
-        "https://sam.johnson.io/research/lspet_dataset.zip",
-        provides=("images", "joints.mat"),
-        largest=10**9,
-        page="https://sam.johnson.io/research/lspet.html",
-    ),
-)
 
-
-class LSPExtendedDataModule(PoseDataModule):
+class LSPExtendedDataModule(LeedsDataModule):
     """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011).
 
     The default splits follow the protocol LSPE-v1: images 1 to 8500 train, 8501 to 9250 validate,
@@ -42,6 +30,16 @@ class LSPExtendedDataModule(PoseDataModule):
         **settings: Input, batch size and augmentation, see `PoseDataModule`.
     """
 
+    dataset = LSPExtendedDataset
+    archives = (
+        Archive(
+            "https://sam.johnson.io/research/lspet_dataset.zip",
+            provides=("images", "joints.mat"),
+            largest=10**9,
+            page="https://sam.johnson.io/research/lspet.html",
+        ),
+    )
+
     def __init__(
         self,
         root: str | Path,
@@ -53,27 +51,4 @@ class LSPExtendedDataModule(PoseDataModule):
         download: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(LSP14, **settings)
-        self.root = Path(root)
-        self.train = train
-        self.val = val
-        self.test = test
-        self.splits = splits
-        self.split_seed = split_seed
-        self.download = download
-
-    @override
-    def prepare_data(self) -> None:
-        if self.download:
-            fetch(self.root.expanduser(), _ARCHIVES)
-
-    @override
-    def everyone(self) -> LSPExtendedDataset:
-        return LSPExtendedDataset(self.root)
-
-    @override
-    def make_dataset(self, split: Split) -> PoseDataset:
-        if self.splits is not None:
-            return choose_split(self.everyone(), self.splits, split, self.split_seed)
-        first, last = {"train": self.train, "val": self.val, "test": self.test}[split]
-        return LSPExtendedDataset(self.root, first, last)
+        super().__init__(root, train, val, test, splits, split_seed, download, **settings)

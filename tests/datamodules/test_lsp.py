@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import LSPDataModule, PoseDataModule, lsp
+from lightning_pose.datamodules import LSPDataModule, PoseDataModule
 from tests.data.lsp import write_lsp
 from tests.site import Site, publish
 
@@ -46,8 +46,10 @@ def test_a_config_makes_it(tmp_path: Path) -> None:
 def test_it_is_downloaded_if_asked_for(tmp_path: Path, monkeypatch) -> None:
     write_lsp(tmp_path / "published")
     with Site() as site:
-        (archive,) = lsp._ARCHIVES
-        monkeypatch.setattr(lsp, "_ARCHIVES", [publish(site, archive, tmp_path / "published")])
+        (archive,) = LSPDataModule.archives
+        monkeypatch.setattr(
+            LSPDataModule, "archives", [publish(site, archive, tmp_path / "published")]
+        )
         splits = {"train": (1, 4), "val": (5, 6), "num_workers": 0}
         LSPDataModule(tmp_path / "root", **splits).prepare_data()
         assert not (tmp_path / "root").exists()

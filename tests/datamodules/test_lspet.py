@@ -6,7 +6,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule, lspet
+from lightning_pose.datamodules import LSPExtendedDataModule, PoseDataModule
 from lightning_pose.errors import ConfigError
 from lightning_pose.input_spec import InputSpec
 from tests.data.lspet import write_lspet
@@ -111,8 +111,10 @@ def test_real_batches(real_data: Path) -> None:
 def test_it_is_downloaded_if_asked_for(tmp_path: Path, monkeypatch) -> None:
     write_lspet(tmp_path / "published")
     with Site() as site:
-        (archive,) = lspet._ARCHIVES
-        monkeypatch.setattr(lspet, "_ARCHIVES", [publish(site, archive, tmp_path / "published")])
+        (archive,) = LSPExtendedDataModule.archives
+        monkeypatch.setattr(
+            LSPExtendedDataModule, "archives", [publish(site, archive, tmp_path / "published")]
+        )
         splits = {"train": (1, 4), "val": (5, 6), "num_workers": 0}
         LSPExtendedDataModule(tmp_path / "root", **splits).prepare_data()
         assert not (tmp_path / "root").exists()

@@ -350,7 +350,9 @@ def test_the_metrics_of_a_set_are_those_of_evaluating_it_alone(root: Path, stage
 
 def test_each_set_is_downloaded_if_asked_for(root: Path, monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr("lightning_pose.datamodules.lsp.fetch", lambda *given: asked.append(given))
+    monkeypatch.setattr(
+        "lightning_pose.datamodules.leeds.fetch", lambda *given: asked.append(given)
+    )
     data = MixedDataModule({"lspet": lspet(root), "lsp": lsp(root, download=True)})
     data.prepare_data()
     assert [given[0] for given in asked] == [root / "lsp"]
