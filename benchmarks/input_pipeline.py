@@ -82,7 +82,7 @@ def write_drawings(root: Path, count: int) -> None:
     people = SyntheticDataset("train", count, size=480)
     for index in range(count):
         sample, name = people[index], f"im{index + 1:05d}"
-        # A drawing is square: its background goes on at both sides.
+        # Widen the square drawing by mirroring its background.
         image = np.pad(sample.image, ((0, 0), (80, 80), (0, 0)), mode="reflect")
         mask = np.pad(sample.mask == 1, ((0, 0), (80, 80)))
         Image.fromarray(image).save(root / "images" / f"{name}.jpg", quality=95)

@@ -1,6 +1,6 @@
 """Two other ways from image files to training inputs, with which input_pipeline.py compares ours.
 
-Both read the files of a person, crop with random rotation, scale and flip, and return a normalised
+Both read one person from files, crop with random rotation, scale and flip, and return a normalised
 float tensor, a heatmap for each joint, the joints' weights and the mask, if there is one.
 """
 
@@ -35,7 +35,7 @@ class Files:
     boxes: np.ndarray  # (N, 4)
 
     def square(self, person: int) -> tuple[np.ndarray, float]:
-        """The centre and the side of the square around a person."""
+        """Centre and side length of the square crop of one person."""
         low, high = self.boxes[person, :2], self.boxes[person, 2:]
         return (low + high) / 2, ENLARGE * float((high - low).max())
 

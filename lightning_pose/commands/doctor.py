@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -68,13 +69,8 @@ def main(command: str, argv: Sequence[str]) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"lightning {command}",
-        usage=f"lightning {command} --config CONFIG [--data.KEY VALUE ...] [options]",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    usage = f"lightning {command} --config CONFIG [--data.KEY VALUE ...] [options]"
+    parser = make_parser(command, _DESCRIPTION, usage)
     add = parser.add_argument
     add(
         "-c", "--config", action="append", default=[], metavar="CONFIG",

@@ -243,7 +243,7 @@ def _check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
     """Refuse settings for heads that nothing defines, because their names are misspelt.
 
     Raises:
-        ConfigError: A setting names such a head.
+        ConfigError: There are settings for a head that is not defined.
     """
     start = "--model.heads."
     if {"--model", "--model.heads"} & {word.split("=")[0] for word in words}:

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.commands.output_folder import check_output_folder
 from lightning_pose.errors import ConfigError, DataError, InputError
 
@@ -93,12 +94,7 @@ def _raising_at_sigterm() -> Iterator[None]:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"lightning {command}",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(command, _DESCRIPTION)
     add = parser.add_argument
     add("--ckpt_path", required=True, type=Path, metavar="CKPT", help="checkpoint of a run")
     add(

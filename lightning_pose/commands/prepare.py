@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.errors import ConfigError, DataError, InputError, printable
 
 if TYPE_CHECKING:
@@ -78,17 +79,12 @@ def main(command: str, argv: Sequence[str]) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"lightning {command}",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(command, _DESCRIPTION)
     add = parser.add_argument
     add("--images", required=True, type=Path, metavar="FOLDER", help="the folder of the images")
     add(
         "--output", required=True, type=Path, metavar="FOLDER",
-        help="a new folder, or that of a run with the same options, which then goes on",
+        help="a new folder, or that of an interrupted run with the same options, to resume it",
     )  # fmt: skip
     add(
         "--keypointrcnn", type=Path, metavar="FILE",
@@ -107,7 +103,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--masks", choices=["true", "false"], default="true", help="find masks (default: true)")
     add(
         "--person_score", type=float, default=0.9, metavar="S",
-        help="leave out people whom a model finds with a lower score, 0 to 1 (default: 0.9)",
+        help="lowest detection score of a person, 0 to 1 (default: 0.9)",
     )  # fmt: skip
     add(
         "--joint_score", type=float, metavar="S",

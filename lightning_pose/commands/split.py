@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_pose.commands.configs import split_configs
+from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.commands.output_folder import check_output_folder
 from lightning_pose.errors import ConfigError
 
@@ -83,12 +84,7 @@ def main(command: str, argv: Sequence[str]) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"lightning {command}",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(command, _DESCRIPTION)
     add = parser.add_argument
     add("--config", metavar="FILE", help="a config with data; repeat to stack several")
     add("--output", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")

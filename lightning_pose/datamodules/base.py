@@ -135,7 +135,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         """
 
     def everyone(self) -> PoseDataset:
-        """Open the people whom the setting `splits` divides, for a data module that has it.
+        """Open the people of all splits, if the data module has the setting `splits`.
 
         Returns:
             The people of all splits.

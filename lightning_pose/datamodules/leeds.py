@@ -16,7 +16,7 @@ __all__ = ["LeedsDataModule"]
 
 
 class LeedsDataModule(PoseDataModule):
-    """Numbered people in one folder, whom ranges of numbers, fractions or lists divide.
+    """Numbered people in one folder, split by ranges of numbers, fractions or lists.
 
     Args:
         root: The folder.

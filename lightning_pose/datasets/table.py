@@ -44,7 +44,7 @@ class TableDataset(PoseDataset):
       not known. A column without a name is left out.
 
     JSON lines have one object per person, each on one line (not wrapped, as it is here). All keys
-    but `image` and `keypoints` may be left out or null, and so may a joint:
+    but `image` and `keypoints` are optional or may be null; so may each joint:
 
         {"image": "a.jpg", "keypoints": {"left_knee": [120.5, 340], "right_knee": [180, 338, 1]},
          "box": [90, 20, 210, 420], "mask": "a.png", "split": "train", "labels": {"sport": "golf"}}

@@ -108,7 +108,7 @@ def _row(
         keypoints = [keypoints.get(joint) for joint in joints]
     if len(keypoints) != len(joints):
         expected, found = f"{len(joints)} joints", str(len(keypoints))
-        raise refusal(path, line, expected, found, "write null for a joint without a label")
+        raise refusal(path, line, expected, found, "write null for an unlabelled joint")
     values: list[float] = []
     for joint, point in zip(joints, keypoints, strict=True):
         if point is None:
