@@ -29,6 +29,11 @@ class Command:
 
 COMMANDS = {
     "fit": Command("fit", "train a model", "--config combined.yaml"),
+    "study": Command(
+        "study",
+        "train every arm of a study with every seed",
+        "--study FILE --config combined.yaml",
+    ),
     "validate": Command(
         "evaluate", "score a checkpoint on the validation split", "--ckpt_path RUN/best.ckpt"
     ),

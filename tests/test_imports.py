@@ -31,7 +31,16 @@ FLOORS = (
         "synthetic",
         "task",
     ),
-    ("backbones", "codecs", "datasets", "runs", "transforms", "visualization", "weightings"),
+    (
+        "backbones",
+        "codecs",
+        "datasets",
+        "runs",
+        "study",
+        "transforms",
+        "visualization",
+        "weightings",
+    ),
     (
         "callbacks",
         "datamodules",

@@ -1,20 +1,31 @@
 """The summary at the end of a run: its best metrics, its folder, and the next command."""
 
+import json
 import shlex
+import time
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
 
+from lightning_pose.atomic import replacing
+
 __all__ = ["RunSummary"]
 
 
 class RunSummary(Callback):
-    """Keeps the metrics of best.ckpt, and prints them when `fit` ends.
+    """Keeps the metrics of best.ckpt, and writes and prints them when `fit` ends.
 
-    It is a listener of `BestCheckpoint`.
+    It is a listener of `BestCheckpoint`. The file result.json marks a run that has ended:
+
+    * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", and `main`, its main metric, null
+      without a completed validation; `step`, the optimiser steps before that validation;
+    * `steps` and `epochs` of the whole run, and the `seconds` from its first step to its end,
+      including validations;
+    * `parameters`: how many numbers the model learns, and `device`, what it ran on.
 
     Args:
         run: The run's folder.
@@ -23,9 +34,15 @@ class RunSummary(Callback):
     def __init__(self, run: Path) -> None:
         self.run = run
         self.results: dict[str, float] = {}
+        self._best: dict[str, Any] = {"main": None, "step": None}
+        self._start = 0.0
         self._title = ""
         self._units: dict[str, str] = {}
         self._caveat = ""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note when training starts."""
+        self._start = time.monotonic()
 
     def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the metrics of a new best validation."""
@@ -39,11 +56,27 @@ class RunSummary(Callback):
             if key.count("/") == 2 or (key.count("/") == 3 and key.endswith(sets))
         }
         main = float(trainer.callback_metrics["val/main"])
+        self._best = {"main": main, "step": trainer.global_step}
         sign = " (negated, since lower is better)" if main < 0 else ""
         self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}{sign}"
         self._caveat = getattr(data, "caveat", "")
         metrics = getattr(pl_module, "metrics", {})
         self._units = {name: metric.unit for name, metric in metrics.items()}
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write result.json for a run that has ended."""
+        parameters = trainer.lightning_module.parameters()
+        result = {
+            **self._best,
+            "metrics": self.results,
+            "steps": trainer.global_step,
+            "epochs": trainer.current_epoch,
+            "seconds": round(time.monotonic() - self._start, 3),
+            "parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            "device": trainer.strategy.root_device.type,
+        }
+        with replacing(self.run / "result.json") as file:
+            file.write(json.dumps(result, indent=1).encode())
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -198,7 +198,7 @@ class FitCLI(PoseCLI):
             )
 
     def after_fit(self) -> None:
-        """Print the best metrics, the run's folder, and the next command."""
+        """Write and print the best metrics, and print the run's folder and the next command."""
         if self.settings.ckpt_path is not None and self.trainer.global_step == self.resumed_at:
             raise ConfigError(
                 f"Expected training left after step {self.resumed_at} of "
@@ -206,6 +206,7 @@ class FitCLI(PoseCLI):
                 "--trainer.max_epochs, or what else ended it."
             )
         if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
+            self.summary.save(self.trainer)
             self.summary.print()
 
 

@@ -1,5 +1,6 @@
 """The summary prints the figures of best.ckpt, the folder, and a command that can be copied."""
 
+import json
 import shlex
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -34,6 +35,31 @@ def test_it_prints_figures_folder_and_next_command(tmp_path, capsys) -> None:
     (command,) = (line for line in printed.splitlines() if line.startswith("Next: "))
     words = shlex.split(command.removeprefix("Next: "))
     assert words[words.index("--ckpt_path") + 1] == str(run / "best.ckpt")
+
+
+def test_the_result_is_that_of_the_best_checkpoint_and_of_the_whole_run(tmp_path) -> None:
+    summary = RunSummary(tmp_path)
+    model = StubModel([0.3, 0.1])
+    trainer = make_trainer(BestCheckpoint(tmp_path, [summary]), summary, max_epochs=2)
+    trainer.fit(model, loader(make_people(2)), loader(make_people(6)))
+    summary.save(trainer)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["main"] == pytest.approx(0.3)
+    assert result["metrics"]["mask/Dice"] == pytest.approx(float(model.history[0]["mask/Dice"]))
+    assert result["steps"] == trainer.global_step == 2 * result["step"]
+    assert result["epochs"] == 2
+    assert 0 < result["seconds"] < 600
+    assert result["parameters"] == sum(p.numel() for p in model.parameters())
+    assert result["device"] == "cpu"
+
+
+def test_without_a_validation_the_result_has_no_metrics(tmp_path) -> None:
+    summary = RunSummary(tmp_path)
+    trainer = make_trainer(BestCheckpoint(tmp_path), summary, max_epochs=1, limit_val_batches=0)
+    trainer.fit(StubModel(), loader(make_people(2)), loader(make_people(6)))
+    summary.save(trainer)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["main"], result["step"], result["metrics"]) == (None, None, {})
 
 
 def test_it_shows_the_sets_of_a_mix_but_no_other_groups(tmp_path, capsys) -> None:

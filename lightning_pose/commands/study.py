@@ -1,0 +1,223 @@
+"""`lightning study`: train every arm of a study with every seed."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from lightning_pose.commands.option_parser import make_parser
+from lightning_pose.errors import ConfigError, printable
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+Train every arm of a study with every seed, each in an ordinary run folder below
+checkpoints/STUDY/ARM/seed_N.
+
+The arms are listed in a YAML file: `arms` has the options of fit that each adds to those given
+here, `seeds` says how many runs each arm gets, and `single_task: true` adds each head alone as an
+arm. Start the same command again to go on: runs that have ended are not repeated. A run that fails
+does not stop the others.
+"""
+
+_RECORD = "study.json"
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A run of the study."""
+
+    arm: str
+    seed: int
+    folder: Path
+    words: list[str]
+
+    @property
+    def result(self) -> Path:
+        """The file that `fit` writes when the run has ended."""
+        return self.folder / "result.json"
+
+
+def main(command: str, argv: Sequence[str]) -> int:
+    """Run `lightning study`.
+
+    Args:
+        command: "study".
+        argv: The arguments after it.
+
+    Returns:
+        The exit status: 0, or 1 if a run failed.
+
+    Raises:
+        ConfigError: The study or a config cannot be used, or the study was started with others.
+    """
+    options, others = _parser(command).parse_known_args(argv)
+    if options.jobs < 1:
+        raise ConfigError(f"Expected --jobs of 1 or more, found {options.jobs}; correct it.")
+    # Imported here, so that --help is answered at once.
+    from lightning_pose.commands.configs import find_config, read_config, split_configs
+    from lightning_pose.study import Study, single_task_arms
+
+    path = find_config(options.study)
+    study = Study.from_dict(read_config(path), path)
+    configs, words = split_configs([f"--config={name}" for name in options.config] + others)
+    folder = options.output or Path("checkpoints") / path.stem
+    arms = list(study.arms)
+    if study.single_task:
+        arms += single_task_arms(_head_names(configs, path))
+    base = [f"--config={config}" for config in configs] + words
+    _keep_record(folder, base, {arm.name: list(arm.options) for arm in arms})
+    if options.jobs > 1 and not any(word.split("=")[0] == "--threads" for word in words):
+        base.append(f"--threads={max(1, (os.cpu_count() or 1) // options.jobs)}")
+    planned = []
+    for seed in study.seeds:  # Seed by seed, so that an unfinished study compares all arms.
+        for arm in arms:
+            own = [f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]
+            own += [f"--experiment={arm.name}", f"--run=seed_{seed}"]
+            own.append("--trainer.enable_progress_bar=false")
+            run = folder / arm.name / f"seed_{seed}"
+            planned.append(_Planned(arm.name, seed, run, [*base, *arm.options, *own]))
+    return _train(planned, options.jobs)
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    usage = f"lightning {command} --study STUDY [--config CONFIG ...] [options of fit] [options]"
+    parser = make_parser(command, _DESCRIPTION, usage)
+    add = parser.add_argument
+    add(
+        "--study", required=True, metavar="FILE",
+        help="the YAML file of the study, looked up like a config",
+    )  # fmt: skip
+    add(
+        "-c", "--config", action="append", default=[], metavar="CONFIG",
+        help="a config for every arm; repeat for more, of which a later one overrides others",
+    )  # fmt: skip
+    add(
+        "--jobs", type=int, default=1, metavar="N",
+        help="how many runs train at a time, each with its part of the cores (default: 1)",
+    )  # fmt: skip
+    add(
+        "--output", type=Path, metavar="FOLDER",
+        help="the folder of the runs (default: checkpoints/ and the name of the study's file)",
+    )  # fmt: skip
+    return parser
+
+
+def _head_names(configs: Sequence[Path], study: Path) -> list[str]:
+    """The heads of the configs, of which a later one replaces those of an earlier one."""
+    from lightning_pose.commands.configs import read_config
+
+    models = [read_config(config).get("model") for config in configs]
+    heads = [model["heads"] for model in models if isinstance(model, dict) and "heads" in model]
+    found = heads[-1] if heads and isinstance(heads[-1], dict) else {}
+    names = [str(name) for name, head in found.items() if head is not None]
+    if len(names) < 2:
+        raise ConfigError(
+            f"Expected configs with two heads or more for single_task in {study}, found "
+            f"{', '.join(names) or 'none'}; name the configs with --config, or remove single_task."
+        )
+    return names
+
+
+def _keep_record(folder: Path, base: list[str], arms: dict[str, Any]) -> None:
+    """Note with what the study was started; runs with other settings must not mix with these.
+
+    Raises:
+        ConfigError: The folder's runs were started with other settings.
+    """
+    path = folder / _RECORD
+    record = {"command": base, "arms": arms}
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [name for name, arm in arms.items() if before["arms"].get(name, arm) != arm]
+        if before["command"] != base or changed:
+            what = f"the arm {changed[0]}" if changed else f"the options {' '.join(base)}"
+            raise ConfigError(
+                f"Expected {folder} to go on with the settings that it was started with, found "
+                f"{what} changed; choose another --output for a changed study."
+            )
+        record["arms"] = before["arms"] | arms
+    elif folder.exists() and any(folder.iterdir()):
+        raise ConfigError(
+            f"Expected a new folder or that of a study, found {folder} without {_RECORD}; choose "
+            "another --output."
+        )
+    from lightning_pose.atomic import replacing
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(json.dumps(record, indent=1).encode())
+
+
+def _train(planned: Sequence[_Planned], jobs: int) -> int:
+    """Train what has not ended yet, and say how each run ended."""
+    left = [run for run in planned if not run.result.is_file()]
+    print(f"{len(planned)} runs, of which {len(planned) - len(left)} have ended.", flush=True)
+    status = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_run, run): run for run in left}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                run, failure = futures[future], future.result()
+                status = status if failure is None else 1
+                sentence = _outcome(run) if failure is None else f"failed: {failure}"
+                name = f"{run.arm}, seed {run.seed}"
+                print(f"[{number}/{len(left)}] {name}: {printable(sentence)}", flush=True)
+        except KeyboardInterrupt:
+            # The same key has interrupted the runs in progress; the others must not begin.
+            pool.shutdown(cancel_futures=True)
+            raise
+    return status
+
+
+def _run(run: _Planned) -> str | None:
+    """Train one run in a process of its own; return why it failed, or None if it has ended."""
+    from filelock import FileLock, Timeout
+
+    log = run.folder.with_suffix(".log")
+    log.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(run.folder.with_suffix(".lock"), timeout=0):
+            # Another process may have trained it in the meantime.
+            if run.result.is_file():
+                return None
+            _set_aside(run.folder)
+            with log.open("wb") as file:
+                status = subprocess.run(  # noqa: S603  # Our own command, without a shell.
+                    [sys.executable, "-m", "lightning_pose", "fit", *run.words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                ).returncode
+    except Timeout:
+        return "another process is training it."
+    if run.result.is_file():
+        return None
+    return f"status {status}, {_last_line(log)} See {log}."
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep the folder of a run that was killed under another name."""
+    if folder.exists():
+        names = (folder.with_name(f"{folder.name}_unfinished_{number}") for number in count(1))
+        folder.rename(next(name for name in names if not name.exists()))
+
+
+def _outcome(run: _Planned) -> str:
+    """One line about a run that has ended."""
+    result = json.loads(run.result.read_text(encoding="utf-8"))
+    main = "no validation" if result["main"] is None else f"val/main {result['main']:.4f}"
+    return f"{main}, {result['seconds'] / 60:.1f} min"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it printed nothing."
