@@ -1,11 +1,15 @@
 """The feature maps that a backbone passes to the heads, and their specification."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["FeatureSpec", "Features", "MapSpec"]
+__all__ = ["FeatureSpec", "Features", "MapName", "MapSpec"]
+
+MapName = Literal["dense", "deep"]
+"""The finest and the coarsest map, between which a head may let the user choose."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class FeatureSpec:
     Attributes:
         dense: The finest map, which spatial heads read.
         deep: The coarsest map, which regression and recurrent heads read.
-        aux: Earlier dense maps for intermediate supervision, usually none.
+        aux: Earlier dense maps for intermediate supervision, usually none; their stride is that of
+            dense.
     """
 
     dense: MapSpec
@@ -49,6 +54,8 @@ class Features:
         deep: The coarsest map.
         aux: Earlier dense maps.
         image: The normalised input image, for heads that also read it; set by `PoseNetwork`.
+        rgb: The same image from 0 to 1, for layers with a normalisation of their own; set by
+            `PoseNetwork`.
         valid: False where an image was padded, None if none was; set by `PoseNetwork`.
     """
 
@@ -56,6 +63,7 @@ class Features:
     deep: Float[Tensor, "B D h2 w2"]
     aux: tuple[Tensor, ...] = ()
     image: Float[Tensor, "B 3 H W"] | None = None
+    rgb: Float[Tensor, "B 3 H W"] | None = None
     valid: Bool[Tensor, "B H W"] | None = None
 
     @property

@@ -90,12 +90,12 @@ class PoseNetwork(nn.Module):
             valid: False where an image was padded; None if none was.
 
         Returns:
-            The maps, with the normalised image for heads that look at it again.
+            The maps, with the image for heads that look at it again.
         """
         scaled = image.float() / 255 if image.dtype == torch.uint8 else image
         normalised = (scaled - self._mean) / self._std
         features: Features = self.backbone(normalised)
-        return replace(features, image=normalised, valid=valid)
+        return replace(features, image=normalised, rgb=scaled, valid=valid)
 
     def losses(self, outputs: Mapping[str, Output], batch: Batch) -> dict[str, LossTerms]:
         """Compute every head's unweighted loss, as sums over labelled elements and their weights.

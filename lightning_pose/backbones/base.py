@@ -7,7 +7,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
+from lightning_pose.backbones.freezing import eval_frozen
 from lightning_pose.errors import ConfigError
 from lightning_pose.eval_mode import eval_mode
 from lightning_pose.features import Features, FeatureSpec, MapSpec
@@ -36,6 +38,20 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
         """Compute the feature maps of normalised images of any size, including odd sizes."""
+
+    @override
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set training mode, except for frozen layers, whose statistics stay fixed too.
+
+        Args:
+            mode: Whether to train.
+
+        Returns:
+            This backbone.
+        """
+        super().train(mode)
+        eval_frozen(self)
+        return self
 
     def measure(self, input_size: tuple[int, int]) -> FeatureSpec:
         """Find the channels, strides and sizes of the feature maps by running the network.

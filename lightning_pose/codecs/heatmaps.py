@@ -1,13 +1,17 @@
 """Gaussian heatmaps, one per joint: encoded from points, and decoded to a fraction of a cell."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 __all__ = [
+    "blur",
     "decode_argmax",
     "decode_dark",
+    "decode_expectation",
     "decode_quarter",
     "encode_gaussian",
     "find_peaks",
@@ -27,21 +31,22 @@ def encode_gaussian(
         sigma: Standard deviation in cells.
 
     Returns:
-        The maps.
+        The maps; they are exactly 0 beyond about nine sigma.
 
     Example:
         >>> encode_gaussian(torch.tensor([[[1.0, 0.0]]]), (1, 3), sigma=1.0)
         tensor([[[[0.6065, 1.0000, 0.6065]]]])
     """
+
+    def along(axis: int, count: int) -> Float[Tensor, "B K n"]:
+        away = torch.arange(count, device=points.device) - points[..., axis, None]
+        exponent = -away.square() / (2 * sigma**2)
+        # 0 beyond nine sigma: products of smaller numbers are subnormal, and take many times as
+        # long on a CPU, which would be most of the time.
+        return F.threshold(exponent.clamp_min(-50).exp(), 1.1e-19, 0.0)
+
     # The outer product of two 1-D Gaussians takes a tenth of the time of a loop over maps.
-    sides = [
-        torch.exp(
-            -(torch.arange(count, device=points.device) - points[..., axis, None]).square()
-            / (2 * sigma**2)
-        )
-        for axis, count in ((1, shape[0]), (0, shape[1]))
-    ]
-    return sides[0][..., :, None] * sides[1][..., None, :]
+    return along(1, shape[0])[..., :, None] * along(0, shape[1])[..., None, :]
 
 
 def find_peaks(
@@ -59,9 +64,11 @@ def find_peaks(
         >>> find_peaks(torch.tensor([[[[0.0, 0.0], [0.5, 0.0]]]]))
         (tensor([[[0, 1]]]), tensor([[0.5000]]))
     """
-    values, index = maps.flatten(2).max(dim=2)
-    width = maps.shape[3]
-    return torch.stack((index % width, index // width), dim=-1), values
+    # The maximum of each row first: a maximum with its place is four times as slow as one without.
+    rows = maps.amax(dim=3).max(dim=2).indices
+    place = rows[..., None, None].expand(-1, -1, 1, maps.shape[3])
+    values, columns = maps.gather(2, place)[:, :, 0].max(dim=2)
+    return torch.stack((columns, rows), dim=-1), values
 
 
 def windows(
@@ -83,12 +90,15 @@ def windows(
                   [0., 1., 2.],
                   [0., 0., 0.]]]])
     """
-    padded = F.pad(maps, (radius, radius, radius, radius))
-    steps = torch.arange(2 * radius + 1, device=maps.device)
+    height, width = maps.shape[2:]
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
     rows = (centres[..., 1, None] + steps)[..., :, None]
     columns = (centres[..., 0, None] + steps)[..., None, :]
-    index = rows * padded.shape[3] + columns
-    return padded.flatten(2).gather(2, index.flatten(2)).view_as(index)
+    # Clamped and then masked: padding the maps would copy all of them.
+    index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    cut = maps.flatten(2).gather(2, index.flatten(2)).view_as(index)
+    return cut.masked_fill(~inside, 0)
 
 
 def gaussian_kernel(sigma: float, radius: int) -> Float[Tensor, " n"]:
@@ -100,6 +110,33 @@ def gaussian_kernel(sigma: float, radius: int) -> Float[Tensor, " n"]:
     """
     steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
     return torch.softmax(-steps.square() / (2 * sigma**2), dim=0)
+
+
+def blur(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K h w"]:
+    """Blur whole maps with a Gaussian, with 0 beyond the edge.
+
+    It uses two products with a banded matrix; a single-channel convolution takes many times as
+    long.
+
+    Args:
+        maps: The maps.
+        sigma: Standard deviation in cells.
+
+    Returns:
+        The blurred maps.
+
+    Example:
+        >>> blur(torch.tensor([[[[0.0, 1.0, 0.0]]]]), sigma=0.5)[0, 0, 0]
+        tensor([0.0838, 0.6190, 0.0838])
+    """
+
+    def band(count: int) -> Float[Tensor, "n n"]:
+        kernel = gaussian_kernel(sigma, count)
+        steps = torch.arange(count)
+        return kernel[count + steps[:, None] - steps].to(maps.device)
+
+    with torch.autocast(maps.device.type, enabled=False):
+        return band(maps.shape[2]) @ maps @ band(maps.shape[3])
 
 
 def decode_argmax(maps: Float[Tensor, "B K h w"]) -> Float[Tensor, "B K 2"]:
@@ -174,7 +211,7 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
     # With the kernel shifted by one cell to either side, two sums blur the nine cells around the
     # largest. They are written out, because autocast would compute a matrix product in bfloat16.
     blur = torch.stack([F.pad(kernel, (shift, 2 - shift)) for shift in range(3)], dim=-2)
-    patch = windows(maps.clamp_min(0), peaks, radius + 1)
+    patch = windows(maps, peaks, radius + 1).clamp_min(0)
     rows = (patch[..., None, :, :] * blur[..., 1, :, :, None]).sum(dim=-2)  # (B, K, 3, n)
     near = (rows[..., :, None, :] * blur[..., 0, None, :, :]).sum(dim=-1)  # (B, K, 3, 3)
     log = near.clamp_min(1e-10).log()
@@ -195,6 +232,38 @@ def decode_dark(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "
     newton = cross * slope.flip(-1) - curvature.flip(-1) * slope
     offset = newton / torch.where(is_hill, determinant, 1.0)
     return peaks + torch.where(is_hill, offset.clamp(-1, 1), 0.0)
+
+
+def decode_expectation(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K 2"]:
+    """Decode each point as the mean position around the largest cell, weighted by the map.
+
+    The mean is over the cells within three sigma of the largest along each axis, not over the whole
+    map, in which a second peak or a low level everywhere would pull the point away. Where the map
+    ends sooner, the cells on the other side are cut as well, so that an edge does not shift a
+    point.
+
+    Args:
+        maps: One map per joint; negative values count as 0.
+        sigma: Standard deviation in cells of the Gaussians that the maps were trained with.
+
+    Returns:
+        (x, y) in cells.
+
+    Example:
+        >>> maps = encode_gaussian(torch.tensor([[[8.3, 7.9]]]), (16, 16), sigma=2.0)
+        >>> decode_expectation(maps, sigma=2.0).round(decimals=2)
+        tensor([[[8.3000, 7.9000]]])
+    """
+    peaks, _ = find_peaks(maps)
+    radius = math.ceil(3 * sigma)
+    steps = torch.arange(-radius, radius + 1, device=maps.device)
+    inside = steps.abs() <= _room(peaks, maps)[..., None]  # (B, K, 2, n)
+    patch = windows(maps, peaks, radius).clamp_min(0)
+    patch = patch * (inside[..., 1, :, None] & inside[..., 0, None, :])
+    # Written out, because autocast would compute a matrix product in bfloat16.
+    moment = torch.stack([(patch.sum(dim=axis) * steps).sum(dim=-1) for axis in (-2, -1)], dim=-1)
+    total = patch.sum(dim=(-2, -1))[..., None]
+    return peaks + moment / total.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _room(peaks: Int64[Tensor, "B K 2"], maps: Float[Tensor, "B K h w"]) -> Int64[Tensor, "B K 2"]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from lightning_pose.codecs.heatmaps import find_peaks, gaussian_kernel, windows
+from lightning_pose.codecs.heatmaps import blur, find_peaks, windows
 
 __all__ = ["decode_joint_labels", "encode_joint_labels", "joint_radius"]
 
@@ -85,7 +85,7 @@ def decode_joint_labels(
     """
     joints = probability[:, 1:]
     # Minus the minimum: the blur has zeros beyond the edge, so a flat map would peak in the middle.
-    peaks, _ = find_peaks(_blur(joints - joints.amin(dim=(2, 3), keepdim=True), radius / 2))
+    peaks, _ = find_peaks(blur(joints - joints.amin(dim=(2, 3), keepdim=True), radius / 2))
     reach = _REACH * radius
     window = math.ceil(radius + reach)
     joint = windows(joints, peaks, window)
@@ -119,19 +119,3 @@ def decode_joint_labels(
         ((weight.sum(dim=2) * steps).sum(dim=2), (weight.sum(dim=3) * steps).sum(dim=2)), dim=-1
     )
     return peaks + offset, joints.amax(dim=(2, 3))
-
-
-def _blur(maps: Float[Tensor, "B K h w"], sigma: float) -> Float[Tensor, "B K h w"]:
-    """Blur whole maps with a Gaussian, with 0 beyond the edge.
-
-    It uses two products with a banded matrix; a single-channel convolution takes many times as
-    long.
-    """
-
-    def band(count: int) -> Float[Tensor, "n n"]:
-        kernel = gaussian_kernel(sigma, count)
-        steps = torch.arange(count)
-        return kernel[count + steps[:, None] - steps].to(maps.device)
-
-    with torch.autocast(maps.device.type, enabled=False):
-        return band(maps.shape[2]) @ maps @ band(maps.shape[3])

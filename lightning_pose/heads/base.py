@@ -27,9 +27,17 @@ class Head(nn.Module, ABC):
     Attributes:
         fills: The fields of a `Prediction` that the head fills; metrics, contact sheets and output
             files depend on them.
+        steps: For a head that predicts one joint after the other, the name of the joint of each
+            step, set in `build`; `fit --init_from` takes its weights only for the same steps.
+        weight_sources: The constructor arguments that say where initial weights come from; a
+            checkpoint stores None for them, because it contains the weights.
+        label: The name of the image-level label that the head predicts, None if it predicts none.
     """
 
     fills: ClassVar[tuple[str, ...]]
+    weight_sources: ClassVar[tuple[str, ...]] = ()
+    steps: tuple[str, ...] = ()
+    label: str | None = None
 
     @abstractmethod
     def build(self, spec: FeatureSpec, task: Task) -> None:

@@ -1,6 +1,6 @@
 """Losses: functions of an output, its target, and a weight that is 0 where nothing is known."""
 
-from lightning_pose.losses.coordinates import mean_absolute_error
+from lightning_pose.losses.coordinates import mean_absolute_error, mean_squared_error
 from lightning_pose.losses.dice import soft_dice
 from lightning_pose.losses.heatmaps import heatmap_squared_error, spatial_cross_entropy
 from lightning_pose.losses.joint_labels import joint_cross_entropy
@@ -11,6 +11,7 @@ __all__ = [
     "heatmap_squared_error",
     "joint_cross_entropy",
     "mean_absolute_error",
+    "mean_squared_error",
     "soft_dice",
     "spatial_cross_entropy",
     "weighted_sum",

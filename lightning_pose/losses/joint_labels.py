@@ -12,23 +12,27 @@ __all__ = ["joint_cross_entropy"]
 
 def joint_cross_entropy(
     output: Float[Tensor, "B C h w"],
-    target: Int64[Tensor, "B h w"],
+    target: Int64[Tensor, "B h w"] | Float[Tensor, "B C h w"],
     weight: Float[Tensor, "B C h w"],
+    balanced: bool = True,
 ) -> LossTerms:
-    """The cross entropy of a softmax over channels at each cell, balanced against the background.
+    """The cross entropy of a softmax over channels at each cell.
 
-    Half of it is the mean over the cells of joints, half the mean over the cells of the background:
-    joints cover a few per cent of a fine grid, and with a plain mean the network would first learn
-    that everything is background.
+    Joints cover a few per cent of a fine grid: in the mean over all cells they hardly count, and
+    the network first learns that everything is background. In the balanced loss, half is the mean
+    over the cells of joints, half the mean over the cells of the background.
 
     Args:
         output: Logits; channel 0 is the background.
-        target: The class of each cell.
+        target: The class of each cell, or its share of each class, which need not add up to 1.
         weight: 0 for unknown cells, and for the channel of a joint that is unlabelled for this
             person, which is then left out of the softmax.
+        balanced: Whether joints and background count half each; otherwise every cell counts the
+            same.
 
     Returns:
-        Two terms: half the mean over the known cells of joints, half that over the background.
+        Half the mean over the known cells of joints and half that over the background, as two
+        terms; or one term that counts the known cells.
 
     Example:
         >>> target = torch.tensor([[[0, 1]]])
@@ -39,7 +43,9 @@ def joint_cross_entropy(
     logits = output.float().masked_fill(weight == 0, torch.finfo(torch.float32).min)
     entropy = F.cross_entropy(logits, target, reduction="none")
     known = weight[:, 0]
-    is_joint = (target > 0).float()
+    if not balanced:
+        return weighted_sum(entropy, known)
+    is_joint = (target > 0 if target.dim() == 3 else target[:, 0] == 0).float()
     joints = weighted_sum(entropy, known * is_joint)
     background = weighted_sum(entropy, known * (1 - is_joint))
     return LossTerms.join(joints.times(0.5), background.times(0.5))

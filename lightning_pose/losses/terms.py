@@ -40,8 +40,8 @@ class LossTerms(NamedTuple):
             The loss.
         """
         weight = self.weight if weight is None else weight
-        # Where the sum is 0, any divisor but 0 will do.
-        return (self.sum / weight.clamp_min(torch.finfo(torch.float32).tiny)).sum()
+        # Where the sum is 0, any divisor but 0 will do; 1 overflows in no gradient.
+        return (self.sum / weight.where(weight > 0, 1)).sum()
 
     def times(self, factor: float) -> "LossTerms":
         """The terms of the loss times a factor."""

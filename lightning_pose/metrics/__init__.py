@@ -1,17 +1,21 @@
 """Metrics: functions that compute, and thin torchmetrics classes that keep sums and counts."""
 
+from lightning_pose.metrics.accuracy import Accuracy, class_accuracy
 from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.dice import Dice, dice_per_person, mask_dice
 from lightning_pose.metrics.joints import joint_errors
 from lightning_pose.metrics.judged import Judged, judge
 from lightning_pose.metrics.losses import LossMean
+from lightning_pose.metrics.mae import MAE, value_mae
 from lightning_pose.metrics.pck import PCK, PCKh, keypoint_pck, keypoint_pckh
 from lightning_pose.metrics.rmse import RMSE, keypoint_rmse
 from lightning_pose.metrics.scores import Judgement, Scores, default_metrics
 
 __all__ = [
+    "MAE",
     "PCK",
     "RMSE",
+    "Accuracy",
     "Dice",
     "Judged",
     "Judgement",
@@ -19,6 +23,7 @@ __all__ = [
     "PCKh",
     "PoseMetric",
     "Scores",
+    "class_accuracy",
     "default_metrics",
     "dice_per_person",
     "joint_errors",
@@ -27,4 +32,5 @@ __all__ = [
     "keypoint_pckh",
     "keypoint_rmse",
     "mask_dice",
+    "value_mae",
 ]

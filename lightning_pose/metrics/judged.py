@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
 from lightning_pose.batch import Batch
@@ -26,6 +26,8 @@ class Judged:
             labelled.
         input_errors: The same in input pixels.
         mask: The true mask, -1 where it is unknown or padding; None if the head fills no mask.
+        label: The true image-level label that the head predicts, a class (-1 unknown) or a number
+            (NaN unknown); None if it predicts none.
     """
 
     prediction: Prediction
@@ -34,6 +36,7 @@ class Judged:
     errors: Float[Tensor, "B K"] | None = None
     input_errors: Float[Tensor, "B K"] | None = None
     mask: Int8[Tensor, "B H W"] | None = None
+    label: Int64[Tensor, " B"] | Float[Tensor, " B"] | None = None
 
     def select(self, places: list[int]) -> "Judged":
         """The record of the people at some indices."""
@@ -41,12 +44,13 @@ class Judged:
         return Judged(self.prediction.select(places), self.batch.select(places), **found)
 
 
-def judge(prediction: Prediction, batch: Batch) -> Judged:
+def judge(prediction: Prediction, batch: Batch, label: str | None = None) -> Judged:
     """Compare keypoints with the labels before any transform, and pair a mask with the cropped one.
 
     Args:
         prediction: One head's prediction, in input pixels.
         batch: The people that it is for.
+        label: The name of the image-level label that the head predicts, if there is one.
 
     Returns:
         The record that `PoseMetric.judge` takes.
@@ -61,4 +65,6 @@ def judge(prediction: Prediction, batch: Batch) -> Judged:
         found["input_errors"] = distances(prediction.keypoints.float(), cropped, labelled)
     if prediction.mask is not None:
         found["mask"] = batch.mask.where(batch.valid, -1)
+    if label is not None:
+        found["label"] = batch.labels[label]
     return Judged(prediction, batch, **found)

@@ -88,6 +88,8 @@ class RMSE(KeypointMetric):
         joints: The names of the joints that count; by default all. Needs `build`.
         per: In addition to the metric itself, one result per "joint", or per "pair" of a left and a
             right joint, with the metric's own average. Needs `build`.
+        visible_only: In a model, count only visible joints (visibility 2), not occluded ones; the
+            annotations must say which are occluded. `update` is given the joints that count.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -117,8 +119,10 @@ class RMSE(KeypointMetric):
         average: Average = "micro",
         joints: Sequence[str] | None = None,
         per: Per | None = None,
+        visible_only: bool = False,
     ) -> None:
         super().__init__(num_joints, average, joints, per)
+        self.visible_only = visible_only
 
     def update(
         self,
@@ -153,8 +157,9 @@ class RMSE(KeypointMetric):
             judged: The prediction and its errors.
 
         Returns:
-            The root mean squared error of each person, whatever the average; NaN without a labelled
-            joint.
+            The root mean squared error of each person, whatever the average; NaN without a joint
+            that counts.
         """
         assert judged.input_errors is not None, "the head fills keypoints"
-        return self._add(judged.input_errors.square(), judged.batch.source_labelled)
+        counted = judged.batch.source_visibility > (1 if self.visible_only else 0)
+        return self._add(judged.input_errors.square(), counted)

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from lightning_pose.batch import Batch
 from lightning_pose.errors import ConfigError
+from lightning_pose.metrics.accuracy import Accuracy
 from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.dice import Dice
 from lightning_pose.metrics.judged import Judged, judge
 from lightning_pose.metrics.keypoints import KeypointMetric
+from lightning_pose.metrics.mae import MAE
 from lightning_pose.metrics.pck import PCK, PCKh
 from lightning_pose.metrics.rmse import RMSE
 from lightning_pose.prediction import Prediction
@@ -45,25 +47,27 @@ def default_metrics(skeleton: Skeleton) -> dict[str, PoseMetric]:
         skeleton: The joints.
 
     Returns:
-        PCKh@0.5 if the skeleton has a head, PCK@0.2 if it has a torso, RMSE, and Dice.
+        PCKh@0.5 if the skeleton has a head, PCK@0.2 if it has a torso, RMSE, Dice, and for
+        image-level labels Accuracy and MAE.
 
     Example:
         >>> from lightning_pose.skeletons import LSP14
         >>> list(default_metrics(LSP14))
-        ['PCKh', 'PCK', 'RMSE', 'Dice']
+        ['PCKh', 'PCK', 'RMSE', 'Dice', 'Accuracy', 'MAE']
     """
     metrics: dict[str, PoseMetric] = {}
     if skeleton.head is not None:
         metrics["PCKh"] = PCKh()
     if skeleton.torso is not None:
         metrics["PCK"] = PCK()
-    return metrics | {"RMSE": RMSE(), "Dice": Dice()}
+    return metrics | {"RMSE": RMSE(), "Dice": Dice(), "Accuracy": Accuracy(), "MAE": MAE()}
 
 
 class Scores(nn.Module):
     """The metrics of every head over some people, and the main metric among them.
 
-    Each head gets its own copy of every metric whose `needs` it fills.
+    Each head gets its own copy of every metric whose `needs` it fills; metrics of labels need to
+    know which label the head predicts.
 
     Args:
         heads: The fields of a `Prediction` that each head fills, by head name.
@@ -73,6 +77,7 @@ class Scores(nn.Module):
         main_metric: The main metric: "METRIC" of the main head, "HEAD/METRIC", "loss" for the
             weighted loss, or "HEAD/loss"; by default the first metric of the main head that has a
             value, or else its loss.
+        labels: The image-level label that each of some heads predicts, by head name.
 
     Raises:
         ConfigError: There is no such head or metric, or a metric's name cannot be used.
@@ -85,17 +90,24 @@ class Scores(nn.Module):
         task: Task,
         main_head: str,
         main_metric: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         _check_names(metrics)
+        self._labels = dict(labels or {})
         if main_head not in heads:
             raise ConfigError(
                 f"Expected main_head to be one of {', '.join(heads)}, found {main_head!r}; "
                 "correct model.main_head."
             )
-        self._names = {
-            head: [name for name, metric in metrics.items() if metric.needs in fills]
+        scored = {
+            # A label can only be scored if it is known which one it is.
+            head: fills if head in self._labels else set(fills) - {"probabilities", "value"}
             for head, fills in heads.items()
+        }
+        self._names = {
+            head: [name for name, metric in metrics.items() if metric.needs in fields]
+            for head, fields in scored.items()
         }
         self._keys = [f"{head}/{name}" for head, names in self._names.items() for name in names]
         # A list, because the keys of a ModuleDict must not contain the dot of "PCK@0.5".
@@ -151,7 +163,10 @@ class Scores(nn.Module):
         Returns:
             The record of each head, and its metrics' values for each person.
         """
-        judged = {head: judge(prediction, batch) for head, prediction in predictions.items()}
+        judged = {
+            head: judge(prediction, batch, self._labels.get(head))
+            for head, prediction in predictions.items()
+        }
         values = {
             head: {name: self._metric(f"{head}/{name}").judge(record) for name in self._names[head]}
             for head, record in judged.items()
@@ -195,6 +210,13 @@ class Scores(nn.Module):
             if not main.isnan():
                 break
         return {**figures, "main": main}
+
+    def directions(self) -> dict[str, bool]:
+        """Whether higher is better, by each key of `compute`; in all processes at once."""
+        return {
+            key: key == "main" or bool(self._metric("/".join(key.split("/")[:2])).higher_is_better)
+            for key in self.compute({})
+        }
 
     def per_joint(self) -> dict[str, dict[str, Float[Tensor, ""]]]:
         """The results of the keypoint metrics for each joint, by "HEAD/METRIC" and joint."""

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from lightning_pose.codecs.heatmaps import (
     decode_argmax,
     decode_dark,
+    decode_expectation,
     decode_quarter,
     encode_gaussian,
     find_peaks,
@@ -103,7 +104,8 @@ def test_dark_reads_one_axis_where_the_other_has_no_room():
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.0])
 def test_a_flat_map_decodes_to_somewhere_on_it(value):
     maps = torch.full((1, 2, 5, 7), value)
-    for points in (decode_argmax(maps), decode_quarter(maps), decode_dark(maps, 2.0)):
+    refined = decode_dark(maps, 2.0), decode_expectation(maps, 2.0)
+    for points in (decode_argmax(maps), decode_quarter(maps), *refined):
         assert points.isfinite().all()
         assert ((points >= 0) & (points <= torch.tensor([6.0, 4.0]))).all()
 
@@ -116,3 +118,46 @@ def test_a_window_is_a_slice_of_the_padded_map():
     for person, joint in np.ndindex(2, 3):
         x, y = centres[person, joint]
         assert torch.equal(cut[person, joint], padded[person, joint, y : y + 5, x : x + 5])
+
+
+REFINING = {"dark": decode_dark, "expectation": decode_expectation}
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 0.01), (torch.bfloat16, 0.015)])
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("decoder", list(REFINING))
+def test_refining_decoders_find_the_point_away_from_the_border(decoder, sigma, dtype, bound):
+    side = 48
+    torch.manual_seed(0)
+    points = torch.rand(4, 500, 2) * (side - 1 - 8 * sigma) + 4 * sigma
+    # As a network in half precision gives them: 8 significant bits.
+    maps = encode_gaussian(points, (side, side), sigma).to(dtype).float()
+    error = (REFINING[decoder](maps, sigma) - points).abs().max()
+    assert error < bound
+    # Without the refinement it would be half a cell.
+    assert (decode_argmax(maps) - points).abs().max() > 0.45
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_the_expectation_is_the_mean_over_the_window(sigma):
+    maps = torch.rand(2, 5, 30, 26) * 0.1 - 0.02
+    maps += encode_gaussian(torch.rand(2, 5, 2) * 8 + 8, (30, 26), sigma)
+    reach = round(3 * sigma)
+    for person, joint in np.ndindex(2, 5):
+        heatmap = maps[person, joint].numpy()
+        row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        rows, columns = np.mgrid[row - reach : row + reach + 1, column - reach : column + reach + 1]
+        weight = heatmap[rows, columns].clip(0)
+        mean = (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()
+        found = decode_expectation(maps, sigma)[person, joint]
+        np.testing.assert_allclose(found, mean, atol=1e-4)
+
+
+def test_the_expectation_is_not_moved_by_a_second_peak_far_away_nor_by_the_edge():
+    maps = encode_gaussian(torch.tensor([[[8.2, 9.6]]]), (32, 32), sigma=1.5)
+    alone = decode_expectation(maps, sigma=1.5)
+    second = maps + 0.9 * encode_gaussian(torch.tensor([[[26.0, 24.0]]]), (32, 32), sigma=1.5)
+    torch.testing.assert_close(decode_expectation(second, sigma=1.5), alone, atol=1e-3, rtol=0)
+    points = torch.rand(1, 200, 2) * torch.tensor([3.0, 31.0])
+    edge = decode_expectation(encode_gaussian(points, (32, 32), sigma=1.5), sigma=1.5)
+    assert (edge - points).abs().max() <= 0.5 + 1e-4

@@ -5,21 +5,37 @@ from torch import Tensor
 
 from lightning_pose.batch import Batch
 from lightning_pose.features import Features, FeatureSpec, MapSpec
-from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.heads import (
+    FullyConnectedHead,
+    Head,
+    HeatmapHead,
+    IntegralHead,
+    MaskHead,
+    RegressionHead,
+    SharedHeatmapHead,
+    SoftmaxJointHead,
+)
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
 from lightning_pose.task import Task
 
 HEADS = {
     "regression": RegressionHead,
+    "fully_connected": lambda: FullyConnectedHead([16]),
+    "fully_connected_l1": lambda: FullyConnectedHead([16], norm="after", criterion="l1"),
     "heatmap": HeatmapHead,
     "heatmap_mse": lambda: HeatmapHead(criterion="mse"),
     "heatmap_zero": lambda: HeatmapHead(criterion="mse", unlabelled="zero"),
     "mask": MaskHead,
     "mask_fine": lambda: MaskHead(channels=6, max_stride=2),
+    "shared_heatmap": lambda: SharedHeatmapHead(unlabelled="zero"),
     "softmax_joint": SoftmaxJointHead,
+    "softmax_joint_plain": lambda: SoftmaxJointHead(balanced=False, decoding="argmax"),
+    "softmax_joint_soft": lambda: SoftmaxJointHead(balanced=False, soft=True),
+    "integral": IntegralHead,
 }
-SPATIAL = [name for name in HEADS if name != "regression"]
+COORDINATES = ["regression", "fully_connected", "fully_connected_l1", "integral"]
+SPATIAL = [name for name in HEADS if name not in COORDINATES]
 
 
 def make_labels(size: tuple[int, int] = (48, 64), count: int = 3, seed: int = 0) -> Batch:
@@ -71,9 +87,9 @@ def build(head: Head, size: tuple[int, int], stride: int = 4, channels: int = 8)
 def make_features(
     size: tuple[int, int], count: int, stride: int = 4, channels: int = 8
 ) -> Features:
-    """Random feature maps; dense and deep are the same."""
+    """Random feature maps, of which dense and deep are the same, and a black image."""
     maps = torch.randn(count, channels, -(-size[0] // stride), -(-size[1] // stride))
-    return Features(dense=maps, deep=maps)
+    return Features(dense=maps, deep=maps, image=torch.zeros(count, 3, *size))
 
 
 def perfect_output(head: Head, batch: Batch, output: Tensor) -> Tensor:
@@ -84,6 +100,8 @@ def perfect_output(head: Head, batch: Batch, output: Tensor) -> Tensor:
             return value.clamp_min(1e-30).log()
         case MaskHead():
             return torch.stack((torch.zeros_like(value), value.logit(eps=1e-6)), dim=1)
+        case SoftmaxJointHead(soft=True):
+            return (value > 0) * 40.0
         case SoftmaxJointHead():
             one_hot = torch.nn.functional.one_hot(value, LSP14.num_joints + 1)
             return one_hot.movedim(-1, 1) * 40.0

@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from lightning_pose.errors import ConfigError
+from lightning_pose.features import Features, FeatureSpec, MapSpec
 from lightning_pose.heads import HeatmapHead
+from lightning_pose.skeletons import LSP14
+from lightning_pose.task import Task
 from tests.heads.labels import build, make_features, make_labels, perfect_output
 
 
@@ -120,3 +123,60 @@ def test_the_target_has_the_same_width_in_pixels_on_any_map():
         value = head.encode(batch, head(make_features(size, 1, stride))).value[0, 0]
         widths.append(float(value.sum().sqrt()) * stride)
     assert widths == pytest.approx([6 * math.sqrt(2 * math.pi)] * 3, rel=1e-3)
+
+
+def stages(count: int, criterion: str = "mse") -> tuple[HeatmapHead, Features]:
+    """A head on a backbone with earlier maps, and random features."""
+    head = HeatmapHead(criterion=criterion)
+    grid = MapSpec(channels=6, stride=4, height=12, width=16)
+    head.build(FeatureSpec(dense=grid, deep=grid, aux=(grid,) * (count - 1)), Task(LSP14))
+    maps = [torch.rand(3, 6, 12, 16, requires_grad=True) for _ in range(count)]
+    return head, Features(dense=maps[-1], deep=maps[-1], aux=tuple(maps[:-1]))
+
+
+@pytest.mark.parametrize("criterion", ["mse", "cross_entropy"])
+def test_every_stage_is_supervised_by_the_same_target(criterion):
+    head, features = stages(3, criterion)
+    batch = make_labels((48, 64))
+    output = head(features)
+    target = head.encode(batch, output)
+    alone = [head.loss(maps, head.encode(batch, maps)).mean() for maps in output]
+    torch.testing.assert_close(head.loss(output, target).mean(), sum(alone))
+    for maps, layer, one in zip(
+        (*features.aux, features.dense), (*head.earlier, head.layer), alone, strict=True
+    ):
+        # The loss of a stage is that of its own features and layer.
+        found = torch.autograd.grad(one, (maps, layer.weight), retain_graph=True)
+        joint = head.loss(output, target).mean()
+        expected = torch.autograd.grad(joint, (maps, layer.weight), retain_graph=True)
+        torch.testing.assert_close(found, expected)
+        assert all(gradient.any() for gradient in found)
+
+
+def test_points_are_those_of_the_last_stage():
+    head, features = stages(3)
+    output = head(features)
+    found, last = head.decode(output, (48, 64)), head.decode(output[-1], (48, 64))
+    assert torch.equal(found.keypoints, last.keypoints)
+    assert torch.equal(found.scores, last.scores)
+    first = head.decode((output[-1], output[1], output[0]), (48, 64))
+    assert not torch.equal(first.keypoints, last.keypoints)
+
+
+def test_each_stage_is_mirrored():
+    head, features = stages(2)
+    output = head(features)
+    for one, other in zip(head.unflip(output), output, strict=True):
+        assert torch.equal(one, head.unflip(other))
+
+
+def test_without_earlier_maps_there_is_one_layer_and_one_output():
+    head, features = stages(1)
+    assert list(head.state_dict()) == list(head.joint_rows()) == ["layer.weight", "layer.bias"]
+    assert head(features).shape == (3, LSP14.num_joints, 12, 16)
+
+
+def test_the_rows_of_every_stage_are_joints():
+    head, _ = stages(3)
+    assert set(head.joint_rows()) == set(head.state_dict())
+    assert set(head.joint_rows().values()) == {LSP14.names}

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from lightning_pose.errors import ConfigError
 from lightning_pose.heads import SoftmaxJointHead
+from lightning_pose.skeletons import LSP14
 from tests.heads.labels import build, make_features, make_labels, perfect_output
 
 
@@ -39,6 +41,47 @@ def test_joints_and_background_count_half_each():
     rest = (target.value == 0).sum(dim=(1, 2))
     background = ((cost - 5) * rest).sum() / rest.sum()
     torch.testing.assert_close(head.loss(output, target).mean(), (joints + background) / 2)
+
+
+def test_unbalanced_every_cell_counts_the_same():
+    size = (48, 64)
+    head, batch = build(SoftmaxJointHead(balanced=False), size), make_labels(size)
+    batch.visibility.fill_(2)
+    output = head(make_features(size, 3)).detach()
+    target = head.encode(batch, output)
+    expected = torch.nn.functional.cross_entropy(output, target.value)
+    torch.testing.assert_close(head.loss(output, target).mean(), expected)
+
+
+def test_soft_the_one_of_a_joint_is_the_height_of_its_gaussian_and_the_background_gets_nothing():
+    size = (48, 64)
+    hard, soft = (build(SoftmaxJointHead(soft=soft), size) for soft in (False, True))
+    batch = make_labels(size)
+    output = hard(make_features(size, 3)).detach()
+    labels, shares = hard.encode(batch, output).value, soft.encode(batch, output).value
+    background = labels == 0
+    assert torch.equal(shares[:, 0], background.float())
+    assert torch.equal(shares.argmax(dim=1), labels)
+    # Every cell has one class alone: the nearest joint's, as high as sigma of 4 pixels makes it.
+    assert ((shares > 0).sum(dim=1) == 1).all()
+    for person, row, column in (~background).nonzero()[::7].tolist():
+        joint = labels[person, row, column] - 1
+        centre = torch.tensor([4 * column + 1.5, 4 * row + 1.5])
+        squared = (batch.keypoints[person, joint] - centre).square().sum()
+        height = torch.exp(-squared / (2 * 4.0**2))
+        assert height > 0.01
+        torch.testing.assert_close(shares[person, joint + 1, row, column], height)
+
+
+def test_argmax_takes_the_cell_that_maximises_each_channel():
+    head = build(SoftmaxJointHead(decoding="argmax"), (48, 64))
+    output = torch.randn(3, LSP14.num_joints + 1, 12, 16)
+    found = head.decode(output, (48, 64))
+    probability = output.softmax(dim=1)[:, 1:]
+    for person, joint in itertools.product(range(3), range(LSP14.num_joints)):
+        row, column = divmod(probability[person, joint].argmax().item(), 16)
+        assert found.keypoints[person, joint].tolist() == [4 * column + 1.5, 4 * row + 1.5]
+    torch.testing.assert_close(found.scores, probability.amax(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8])

@@ -9,6 +9,7 @@ from lightning_pose.losses import (
     heatmap_squared_error,
     joint_cross_entropy,
     mean_absolute_error,
+    mean_squared_error,
     soft_dice,
     spatial_cross_entropy,
     weighted_sum,
@@ -33,6 +34,17 @@ def label_case():
     target = torch.randint(0, 4, (2, 3, 5))
     target[0][target[0] == 2] = 0
     return torch.randn(2, 4, 3, 5), target, weight
+
+
+def share_case():
+    """Shares of classes: the background has 1, a joint less, and nothing is added."""
+    output, labels, weight = label_case()
+    height = torch.rand(2, 1, 3, 5).where(labels[:, None] > 0, 1.0)
+    return output, torch.nn.functional.one_hot(labels, 4).movedim(-1, 1) * height, weight
+
+
+def plain_cross_entropy(output, target, weight):
+    return joint_cross_entropy(output, target, weight, balanced=False)
 
 
 def dice_case():
@@ -78,6 +90,24 @@ def labels_by_loops(output, target, weight):
     return (np.mean(costs[True]) + np.mean(costs[False])) / 2
 
 
+def plain_by_loops(output, target, weight):
+    costs = []
+    for person, row, column in np.ndindex(output[:, 0].shape):
+        allowed = weight[person, :, row, column] > 0
+        if allowed[0]:
+            logits, shares = output[person, :, row, column], target[person, :, row, column]
+            log = logits - np.log(np.exp(logits[allowed]).sum())
+            costs.append(-(shares * log)[allowed].sum())
+    return np.mean(costs)
+
+
+def shares_by_loops(output, target, weight):
+    labels = target.argmax(axis=1)
+    parts = [plain_by_loops(output, target, weight * kind[:, None])
+             for kind in (labels > 0, labels == 0)]  # fmt: skip
+    return np.mean(parts)
+
+
 def dice_by_loops(output, target, weight):
     losses = []
     for p, t, w in zip(output, target, weight, strict=True):
@@ -92,14 +122,22 @@ def absolute_by_loops(output, target, weight):
     return np.abs(output[labelled] - target[labelled]).mean()
 
 
+def squares_by_loops(output, target, weight):
+    labelled = weight[..., 0] > 0
+    return ((output[labelled] - target[labelled]) ** 2).mean()
+
+
 CASES = [
-    pytest.param(loss, reference, case, id=loss.__name__)
+    pytest.param(loss, reference, case, id=f"{loss.__name__}-{case.__name__}")
     for loss, reference, case in (
         (heatmap_squared_error, squared_by_loops, map_case),
         (spatial_cross_entropy, spatial_by_loops, map_case),
         (joint_cross_entropy, labels_by_loops, label_case),
+        (joint_cross_entropy, shares_by_loops, share_case),
+        (plain_cross_entropy, plain_by_loops, share_case),
         (soft_dice, dice_by_loops, dice_case),
         (mean_absolute_error, absolute_by_loops, coordinate_case),
+        (mean_squared_error, squares_by_loops, coordinate_case),
     )
 ]
 every_loss = pytest.mark.parametrize(("loss", "reference", "case"), CASES)
@@ -140,7 +178,8 @@ def test_neither_value_nor_gradient_depends_on_what_has_no_weight(loss, referenc
 def test_without_any_weight_it_is_zero_and_so_is_its_gradient(loss, reference, case):
     output, target, weight = case()
     output.requires_grad_()
-    value = loss(output, target, torch.zeros_like(weight)).mean()
+    # A factor as large as a loss that is summed over many joints may have.
+    value = loss(output, target, torch.zeros_like(weight)).times(100.0).mean()
     value.backward()
     assert value.item() == 0
     assert not output.grad.any()
@@ -171,6 +210,13 @@ def test_two_empty_masks_agree_and_a_false_person_costs():
     assert soft_dice(empty, empty, weight).mean() == 0
     assert soft_dice(full, empty, weight).mean() > 0.9
     assert soft_dice(empty, full, weight).mean() > 0.9
+
+
+def test_labels_are_shares_of_1():
+    output, labels, weight = label_case()
+    shares = torch.nn.functional.one_hot(labels, 4).movedim(-1, 1).float()
+    for loss in (joint_cross_entropy, plain_cross_entropy):
+        torch.testing.assert_close(loss(output, shares, weight), loss(output, labels, weight))
 
 
 def test_a_weighted_sum_broadcasts_its_weight():

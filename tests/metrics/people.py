@@ -47,7 +47,10 @@ def make_people(count: int = 12, seed: int = 0, size: tuple[int, int] = (24, 20)
         head_size=sizes[0],
         torso_size=sizes[1],
         area=sizes[2].square(),
-        labels={"sport": torch.arange(count) % 3 - 1, "age": sizes[0] / 2},
+        labels={
+            "sport": torch.arange(count) % 3 - 1,
+            "age": (sizes[0] / 2).where(sizes[0] > 0, torch.nan),
+        },
         image_size=torch.tensor([[120, 110]]).repeat(count, 1),
         person_id=torch.arange(count) + 100,
         image_id=[f"{person}.png" for person in range(count)],
@@ -68,9 +71,10 @@ def take(batch: Batch, index: Tensor | list[int]) -> Batch:
 
 
 def unlabelled(batch: Batch) -> Batch:
-    """The same people without a joint, a mask or a size."""
+    """The same people without a joint, a mask, a size or a label."""
     return replace(
         batch,
+        labels={"sport": batch.labels["sport"] * 0 - 1, "age": batch.labels["age"] * torch.nan},
         visibility=batch.visibility * 0,
         source_visibility=batch.source_visibility * 0,
         mask=torch.full_like(batch.mask, -1),
@@ -81,7 +85,7 @@ def unlabelled(batch: Batch) -> Batch:
 
 
 def predict(batch: Batch, error: float = 6.0, seed: int = 1) -> Prediction:
-    """Keypoints that are off by some source pixels, and a mask, drawn person by person."""
+    """Keypoints that are off by some source pixels, a mask and labels, drawn person by person."""
     found = []
     for person, matrix, truth in zip(
         batch.person_id.tolist(), batch.crop, batch.source_keypoints, strict=True
@@ -90,9 +94,13 @@ def predict(batch: Batch, error: float = 6.0, seed: int = 1) -> Prediction:
         points = truth + torch.randn(truth.shape, generator=draw) * error
         scores = torch.rand(len(truth), generator=draw)
         mask = torch.rand(batch.mask.shape[1:], generator=draw)
-        found.append((apply_affine(matrix[None], points[None])[0], scores, mask))
-    keypoints, scores, masks = (torch.stack(column) for column in zip(*found, strict=True))
-    return Prediction(keypoints=keypoints, scores=scores, mask=masks)
+        probabilities = torch.rand(2, generator=draw).softmax(dim=0)
+        value = 10 * torch.rand((), generator=draw)
+        found.append(
+            (apply_affine(matrix[None], points[None])[0], scores, mask, probabilities, value)
+        )
+    keypoints, scores, masks, probabilities, values = map(torch.stack, zip(*found, strict=True))
+    return Prediction(keypoints, scores, masks, probabilities=probabilities, value=values)
 
 
 def two_processes(metrics: list[Metric]) -> None:

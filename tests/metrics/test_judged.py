@@ -41,7 +41,19 @@ def test_the_true_mask_is_unknown_in_the_padding():
 def test_what_a_head_does_not_fill_is_not_judged():
     batch = make_people()
     whole = predict(batch)
+    assert judge(whole, batch).label is None
     joints = judge(Prediction(keypoints=whole.keypoints, scores=whole.scores), batch)
     assert joints.mask is None
     mask = judge(Prediction(mask=whole.mask), batch)
     assert mask.keypoints is mask.errors is mask.input_errors is None
+
+
+def test_the_label_is_the_one_that_the_head_predicts():
+    batch = make_people()
+    for name in ("sport", "age"):
+        judged = judge(predict(batch), batch, name)
+        assert torch.equal(judged.label.nan_to_num(-1.0), batch.labels[name].nan_to_num(-1.0))
+        chosen = judged.select([3, 1])
+        assert torch.equal(
+            chosen.label.nan_to_num(-1.0), batch.labels[name][[3, 1]].nan_to_num(-1.0)
+        )

@@ -62,6 +62,32 @@ def test_a_head_is_judged_by_the_metrics_of_what_it_fills() -> None:
     }
 
 
+def test_a_label_is_scored_if_it_is_known_which_one_it_is() -> None:
+    batch = make_people()
+    found = predict(batch)
+    predictions = {
+        "a": Prediction(probabilities=found.probabilities),
+        "b": Prediction(value=found.value),
+        "c": Prediction(value=found.value),
+    }
+    heads = {"a": ("probabilities",), "b": ("value",), "c": ("value",)}
+    task = Task(LSP14, labels={"sport": ["judo", "golf"], "age": []})
+    labels = {"a": "sport", "b": "age"}
+    scores = Scores(heads, default_metrics(LSP14), task, "a", labels=labels)
+    values = scores.update(predictions, batch)["values"]
+    assert {head: list(one) for head, one in values.items()} == {
+        "a": ["Accuracy"],
+        "b": ["MAE"],
+        "c": [],
+    }
+    computed = scores.compute({"": 1.0, "a": 1.0, "b": 1.0, "c": 1.0})
+    known = batch.labels["sport"] >= 0
+    right = found.probabilities.argmax(dim=1) == batch.labels["sport"]
+    assert computed["main"] == computed["a/Accuracy"] == right[known].float().mean()
+    age = (found.value - batch.labels["age"]).abs().nanmean()
+    torch.testing.assert_close(computed["b/MAE"], age)
+
+
 def test_values_and_figures_are_those_of_the_metrics_themselves() -> None:
     batch = make_people()
     scores = make({"joints": JOINTS, "both": (*JOINTS, *MASK)})
@@ -71,7 +97,7 @@ def test_values_and_figures_are_those_of_the_metrics_themselves() -> None:
     for head, judged in found["judged"].items():
         for name, metric in default_metrics(LSP14).items():
             if f"{head}/{name}" not in computed:
-                assert (head, name) == ("joints", "Dice")
+                assert (head, name) == ("joints", "Dice") or name in ("Accuracy", "MAE")
                 continue
             metric.build(TASK)
             values = metric.judge(judged)
@@ -101,12 +127,14 @@ def test_each_metric_divides_by_its_own_size() -> None:
 
 
 def test_the_defaults_are_those_that_the_skeleton_has_a_size_for() -> None:
-    assert list(default_metrics(LSP14)) == ["PCKh", "PCK", "RMSE", "Dice"]
+    always = ["RMSE", "Dice", "Accuracy", "MAE"]
+    assert list(default_metrics(LSP14)) == ["PCKh", "PCK", *always]
     headless = Skeleton(LSP14.names, (), (), (), torso=LSP14.torso)
-    assert list(default_metrics(headless)) == ["PCK", "RMSE", "Dice"]
-    assert list(default_metrics(Skeleton(LSP14.names, (), (), ()))) == ["RMSE", "Dice"]
+    assert list(default_metrics(headless)) == ["PCK", *always]
+    assert list(default_metrics(Skeleton(LSP14.names, (), (), ()))) == always
     found = {name: getattr(m, "threshold", None) for name, m in default_metrics(LSP14).items()}
-    assert found == {"PCKh": 0.5, "PCK": 0.2, "RMSE": None, "Dice": 0.5}
+    thresholds = {"PCKh": 0.5, "PCK": 0.2, "Dice": 0.5}
+    assert found == dict.fromkeys(always) | thresholds
 
 
 def test_main_is_higher_for_the_better_whatever_the_metric() -> None:
@@ -117,6 +145,17 @@ def test_main_is_higher_for_the_better_whatever_the_metric() -> None:
         far = figures(batch, off_by(batch, 500.0), skeleton=skeleton)["main"]
         assert near > far
     assert figures(batch, off_by(batch, 1.0), skeleton=bare)["main"] < 0, "an RMSE, negated"
+
+
+def test_each_figure_has_the_direction_of_its_metric() -> None:
+    metrics = {"PCKh": PCKh(per="pair"), "RMSE": RMSE(per="joint"), "Dice": Dice()}
+    scores = make({"joints": JOINTS, "mask": MASK}, metrics=metrics, main_metric="RMSE")
+    scores.divide(["lspet", "lsp"])
+    directions = scores.directions()
+    assert directions.keys() == scores.compute(LOSSES).keys()
+    for key, higher in directions.items():
+        assert higher == ("RMSE" not in key), key
+    assert {"joints/PCKh/knee", "joints/RMSE/neck", "mask/Dice/lsp"} <= directions.keys()
 
 
 def test_main_is_the_first_metric_that_has_a_value() -> None:

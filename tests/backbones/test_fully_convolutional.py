@@ -1,0 +1,58 @@
+"""Bottleneck blocks over an encoder: their size, their batch norm, and where their cells lie."""
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_pose.backbones import FullyConvolutionalBackbone
+from lightning_pose.errors import ConfigError
+
+
+def test_number_of_parameters() -> None:
+    # Counted by hand: every convolution has no bias, and two numbers per channel of batch norm.
+    def convolution(before: int, after: int, side: int = 1) -> int:
+        return side**2 * before * after + 2 * after
+
+    def block(before: int) -> int:
+        return convolution(before, 64) + convolution(64, 64, 3) + convolution(64, 256)
+
+    expected = 23_508_032  # ResNet-50 without its classifier
+    expected += block(2048) + convolution(2048, 256)  # with a shortcut that changes the channels
+    expected += 2 * block(256) + 3 * convolution(256, 256)
+    with torch.device("meta"):
+        backbone = FullyConvolutionalBackbone("resnet50")
+    assert sum(parameter.numel() for parameter in backbone.parameters()) == expected
+
+
+def test_every_convolution_has_batch_norm_also_in_the_shortcuts() -> None:
+    with torch.device("meta"):
+        backbone = FullyConvolutionalBackbone("resnet50")
+    layers = list(backbone.modules())
+    assert not any(isinstance(layer, nn.ConvTranspose2d) for layer in layers)
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+    assert [layer.out_channels for layer in convolutions] == [n.num_features for n in norms]
+    shortcuts = [m for name, m in backbone.named_modules() if name.endswith("downsample")]
+    kinds = [[type(layer) for layer in shortcut] for shortcut in shortcuts if shortcut is not None]
+    # Four stages of the encoder, and the block whose channels change.
+    assert kinds == [[nn.Conv2d, nn.BatchNorm2d]] * 5
+
+
+def test_mirrored_kernels_give_mirrored_maps() -> None:
+    layers = FullyConvolutionalBackbone("test_resnet", [8, 8]).decoder_layers.eval().double()
+    maps = torch.rand(1, 96, 3, 5, dtype=torch.float64)
+    before = layers(maps)
+    assert before.shape == (1, 8, 12, 20)
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.flip(3)
+    torch.testing.assert_close(layers(maps.flip(3)).flip(3), before)
+
+
+@pytest.mark.parametrize(
+    ("channels", "sentence"),
+    [([8, 6], r"multiples of 4, found \[8, 6\]"), ([], "1 or more for each of one or more")],
+)
+def test_bad_channels_are_refused(channels: list[int], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        FullyConvolutionalBackbone("test_resnet", channels)
