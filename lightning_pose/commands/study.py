@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.errors import ConfigError, printable
+from lightning_pose.runs import RESULT
 
 __all__ = ["main"]
 
@@ -23,8 +23,9 @@ checkpoints/STUDY/ARM/seed_N.
 
 The arms are listed in a YAML file: `arms` has the options of fit that each adds to those given
 here, `seeds` says how many runs each arm gets, and `single_task: true` adds each head alone as an
-arm. Start the same command again to go on: runs that have ended are not repeated. A run that fails
-does not stop the others.
+arm. Start the same command again to go on: runs that have ended are not repeated, and one that was
+stopped continues. A run that fails does not stop the others. With --only, the tasks of a cluster's
+job array train one run each.
 """
 
 _RECORD = "study.json"
@@ -42,7 +43,7 @@ class _Planned:
     @property
     def result(self) -> Path:
         """The file that `fit` writes when the run has ended."""
-        return self.folder / "result.json"
+        return self.folder / RESULT
 
 
 def main(command: str, argv: Sequence[str]) -> int:
@@ -53,10 +54,11 @@ def main(command: str, argv: Sequence[str]) -> int:
         argv: The arguments after it.
 
     Returns:
-        The exit status: 0, or 1 if a run failed.
+        The exit status: 0, or 1 if a run failed; with --only, that of `fit`.
 
     Raises:
-        ConfigError: The study or a config cannot be used, or the study was started with others.
+        InputError: The study or a config cannot be used, or the study was started with others; with
+            --only, also what `fit` raises.
     """
     options, others = _parser(command).parse_known_args(argv)
     if options.jobs < 1:
@@ -80,10 +82,12 @@ def main(command: str, argv: Sequence[str]) -> int:
     for seed in study.seeds:  # Seed by seed, so that an unfinished study compares all arms.
         for arm in arms:
             own = [f"--seed_everything={seed}", f"--trainer.default_root_dir={folder}"]
-            own += [f"--experiment={arm.name}", f"--run=seed_{seed}"]
+            own += [f"--experiment={arm.name}", f"--run=seed_{seed}", "--ckpt_path=auto"]
             own.append("--trainer.enable_progress_bar=false")
             run = folder / arm.name / f"seed_{seed}"
             planned.append(_Planned(arm.name, seed, run, [*base, *arm.options, *own]))
+    if options.only is not None:
+        return _train_only(planned, options.only)
     return _train(planned, options.jobs)
 
 
@@ -102,6 +106,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add(
         "--jobs", type=int, default=1, metavar="N",
         help="how many runs train at a time, each with its part of the cores (default: 1)",
+    )  # fmt: skip
+    add(
+        "--only", type=int, metavar="N",
+        help="train the N-th run alone, from 1 to the number of arms times seeds; seed by seed, so "
+        "that the first runs compare all arms",
     )  # fmt: skip
     add(
         "--output", type=Path, metavar="FOLDER",
@@ -132,6 +141,15 @@ def _keep_record(folder: Path, base: list[str], arms: dict[str, Any]) -> None:
     Raises:
         ConfigError: The folder's runs were started with other settings.
     """
+    from filelock import FileLock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # The tasks of a job array start at the same moment.
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        _add_to_record(folder, base, arms)
+
+
+def _add_to_record(folder: Path, base: list[str], arms: dict[str, Any]) -> None:
     path = folder / _RECORD
     record = {"command": base, "arms": arms}
     if path.is_file():
@@ -151,7 +169,7 @@ def _keep_record(folder: Path, base: list[str], arms: dict[str, Any]) -> None:
         )
     from lightning_pose.atomic import replacing
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     with replacing(path) as file:
         file.write(json.dumps(record, indent=1).encode())
 
@@ -177,6 +195,22 @@ def _train(planned: Sequence[_Planned], jobs: int) -> int:
     return status
 
 
+def _train_only(planned: Sequence[_Planned], number: int) -> int:
+    """Train one run in this process, which signals reach, and of which srun may start several."""
+    if not 1 <= number <= len(planned):
+        raise ConfigError(
+            f"Expected --only from 1 to {len(planned)}, the number of runs of this study, found "
+            f"{number}; correct it."
+        )
+    run = planned[number - 1]
+    if run.result.is_file():
+        print(f"{run.arm}, seed {run.seed}, has ended: {_outcome(run)}")
+        return 0
+    from lightning_pose.commands import fit
+
+    return fit.main("fit", run.words)
+
+
 def _run(run: _Planned) -> str | None:
     """Train one run in a process of its own; return why it failed, or None if it has ended."""
     from filelock import FileLock, Timeout
@@ -188,7 +222,6 @@ def _run(run: _Planned) -> str | None:
             # Another process may have trained it in the meantime.
             if run.result.is_file():
                 return None
-            _set_aside(run.folder)
             with log.open("wb") as file:
                 status = subprocess.run(  # noqa: S603  # Our own command, without a shell.
                     [sys.executable, "-m", "lightning_pose", "fit", *run.words],
@@ -202,13 +235,6 @@ def _run(run: _Planned) -> str | None:
     if run.result.is_file():
         return None
     return f"status {status}, {_last_line(log)} See {log}."
-
-
-def _set_aside(folder: Path) -> None:
-    """Keep the folder of a run that was killed under another name."""
-    if folder.exists():
-        names = (folder.with_name(f"{folder.name}_unfinished_{number}") for number in count(1))
-        folder.rename(next(name for name in names if not name.exists()))
 
 
 def _outcome(run: _Planned) -> str:

@@ -46,7 +46,7 @@ figcaption { overflow-wrap: anywhere; }
 .occluded { background: var(--suspicious); }
 .poses svg { width: 100%; max-width: 26rem; display: block; background: var(--card);
   border: 1px solid var(--line); border-radius: 6px; }
-svg path { fill: none; stroke-linecap: round; }
+.poses path { fill: none; stroke-linecap: round; }
 svg .left { stroke: var(--left); }
 svg .right { stroke: var(--right); }
 svg .middle { stroke: var(--middle); }

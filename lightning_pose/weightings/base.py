@@ -1,6 +1,5 @@
 """The weighting contract: how the losses of several heads are combined."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -56,7 +55,9 @@ class TrainingStep:
         total = torch.stack(list(self.losses.values())).sum() * self.scale
         # One pass for all heads, since no loss depends on the view of another head.
         inputs = [views[place] for place in places]
-        found = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
+        found: Sequence[Tensor | None] = ()
+        if inputs:  # A frozen backbone has none.
+            found = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
         full = [torch.zeros_like(view, dtype=torch.float32) for view in views]
         for place, one in zip(places, found, strict=True):
             if one is not None:
@@ -74,49 +75,74 @@ class TrainingStep:
             share layers.
         """
         found = self.gradients()
-        rows = [torch.cat([one.flatten() for one in found[name]]) for name in self.losses]
-        matrix = torch.stack(rows)
+        # One map after the other, because the gradients of all take much memory.
+        maps = zip(*(found[name] for name in self.losses), strict=True)
+        rows = (torch.stack([one.flatten() for one in gradients]) for gradients in maps)
+        products = torch.stack([matrix @ matrix.T for matrix in rows]).sum(dim=0)
         # Each process divides its sums by the mean weight, not by the total.
-        return self.mean(matrix @ matrix.T) / self.processes
+        return self.mean(products) / self.processes
+
+    def overall(self) -> Float[Tensor, " n"]:
+        """The losses over the people of all processes, as numbers without a graph.
+
+        Returns:
+            One loss per head, in the order of the losses; 0 for a head without a label.
+        """
+        return self.mean(torch.stack([loss.detach() for loss in self.losses.values()]))
 
 
-class Weighting(nn.Module, ABC):
-    """Combines the losses of the heads into the one that is minimised.
+class Weighting(nn.Module):
+    """Combines the losses of the heads into the one that is minimised; this one adds them up.
 
     In each training step the module calls `observe`, which may change the weights, and then the
-    weighting itself. Weights that are learnt by gradient descent are parameters, which the
-    optimiser gets without weight decay; other state is kept in buffers. A subclass stores each
-    constructor argument as an attribute of the same name, because checkpoints read the arguments
-    from there.
+    weighting itself. A subclass whose weights are computed sets `current_weights` in `observe`, and
+    needs nothing else. Weights that are learnt by gradient descent are parameters, which the
+    optimiser gets without weight decay, and which take part in every total; other state is kept in
+    buffers. A subclass stores each constructor argument as an attribute of the same name, because
+    checkpoints read the arguments from there.
+
+    The weight of a head without a label in a batch must not change for that reason: its loss is 0
+    only because there is nothing to compute it from. A loss that is NaN or infinite stops the
+    training, even with a computed weight of 0; only `FixedWeighting` leaves a head out.
 
     Attributes:
         own_backward: Whether it overrides `backward`. Such a weighting is refused with more than
             one process, accumulated batches or scaled losses, because its gradients would then be
             wrong.
+        head_names: The names of the heads.
+        current_weights: The weight of each head, in the order of `head_names`.
     """
 
     own_backward: ClassVar[bool] = False
+    head_names: list[str]
+    current_weights: Float[Tensor, " n"]
 
-    @abstractmethod
     def build(self, head_names: Sequence[str]) -> None:
         """Set the names of the heads, and check the settings against them."""
+        self.head_names = list(head_names)
+        self.register_buffer("current_weights", torch.ones(len(self.head_names)))
 
-    @abstractmethod
     def forward(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """Combine unweighted losses by head name into one, with the current weights.
 
         It must not change state, because validation calls it too.
         """
+        return (self.current_weights * self.stack(losses)).sum()
 
-    @abstractmethod
     def head_weights(self) -> Mapping[str, float | Float[Tensor, ""]]:
-        """The current weight of each head, 0 or more; a constant 0 leaves the head untrained."""
+        """The current weight of each head; a constant 0 leaves the head untrained."""
+        return dict(zip(self.head_names, self.current_weights, strict=True))
+
+    def stack(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, " n"]:
+        """The losses in the order of `head_names`."""
+        return torch.stack([losses[name] for name in self.head_names])
 
     def observe(self, step: TrainingStep) -> None:
         """Look at a training step, and set the weights for it; autocast is off.
 
         Each process sees only its own people: anything that the weights depend on must go through
-        `step.mean`, and a random choice must use a generator seeded with `step.step`.
+        `step.mean`, and a random choice must use a generator seeded with `step.step`. Batches that
+        are accumulated to one optimiser step are observed one by one, with the same `step.step`.
 
         Args:
             step: The losses and features of the step.

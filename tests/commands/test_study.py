@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 
 import pytest
@@ -91,19 +93,29 @@ def test_every_arm_is_trained_with_every_seed_once(started, capsys) -> None:
     assert "4 runs, of which 4 have ended." in capsys.readouterr().out
 
 
-def test_a_killed_run_is_trained_again_and_kept_aside(started) -> None:
-    killed = Path("checkpoints/weights/equal/seed_1")
+def test_a_run_that_was_stopped_continues(started) -> None:
+    write_study({"seeds": [1], "arms": {"equal": None}})
     assert study() == 0
     before = result("equal", 1)
-    (killed / "result.json").unlink()
+    stopped = Path("checkpoints/weights/equal/seed_1")
+    (stopped / "result.json").unlink()
     assert study() == 0
-    assert len(started) == 5
+    assert len(started) == 2
     assert result("equal", 1)["metrics"] == before["metrics"]
-    aside = killed.with_name("seed_1_unfinished_1")
-    assert (aside / "best.ckpt").is_file()
-    (killed / "result.json").unlink()
+    assert not list(stopped.parent.glob("*unfinished*"))
+
+
+def test_a_run_without_a_checkpoint_is_trained_again_and_kept_aside(started) -> None:
+    write_study({"seeds": [1], "arms": {"equal": None}})
     assert study() == 0
-    assert killed.with_name("seed_1_unfinished_2").is_dir()
+    before = result("equal", 1)
+    killed = Path("checkpoints/weights/equal/seed_1")
+    for number in (1, 2):
+        (killed / "result.json").unlink()
+        (killed / "last.ckpt").unlink()
+        assert study() == 0
+        assert result("equal", 1)["metrics"] == before["metrics"]
+        assert (killed.with_name(f"seed_1_unfinished_{number}") / "best.ckpt").is_file()
 
 
 def test_a_run_that_fails_does_not_stop_the_others(started, capsys) -> None:
@@ -130,6 +142,40 @@ def test_each_head_alone_is_an_arm(started) -> None:
     assert list(result("only_mask", 0)["metrics"]) == ["mask/Dice"]
 
 
+def test_the_tasks_of_a_job_array_train_one_run_each(started, capsys) -> None:
+    assert study("--only", "2") == 0
+    assert not started, "in this process"
+    done = list(Path("checkpoints/weights").glob("*/*/result.json"))
+    assert [path.parent.parent.name for path in done] == ["as_is"]
+    written = done[0].stat().st_mtime_ns
+    assert study("--only", "2") == 0
+    assert "as_is, seed 0, has ended: val/main" in capsys.readouterr().out
+    assert done[0].stat().st_mtime_ns == written
+    assert study() == 0
+    assert len(started) == 3
+    for number in ("0", "5"):
+        assert study("--only", number) == 1
+        assert "Expected --only from 1 to 4, the number of runs" in capsys.readouterr().err
+
+
+def test_one_run_ends_with_the_status_of_fit(monkeypatch) -> None:
+    monkeypatch.setattr("lightning_pose.commands.fit.main", lambda command, words: 143)
+    assert study("--only", "1") == 143
+
+
+def test_tasks_that_start_at_the_same_moment_agree(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "study"
+    ready = Barrier(16)
+
+    def start(_: int) -> None:
+        ready.wait()
+        command._keep_record(folder, ["--config=base.yaml"], {"as_is": []})
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(start, range(16)))
+    assert json.loads((folder / "study.json").read_text())["arms"] == {"as_is": []}
+
+
 def test_two_jobs_share_the_cores(started, monkeypatch) -> None:
     monkeypatch.setattr(command.os, "cpu_count", lambda: 6)
     monkeypatch.setattr(command, "_run", lambda run: started.append(run.words) or "not started.")
@@ -152,19 +198,23 @@ def test_a_run_that_another_process_trains_is_left_to_it(started, capsys) -> Non
     assert "another process is training it" in capsys.readouterr().out
 
 
-def test_other_settings_do_not_mix_with_the_runs_that_are_there(started, capsys) -> None:
-    assert study() == 0
+def test_other_settings_do_not_mix_with_the_runs_that_are_there(
+    started, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(command, "_run", lambda run: started.append(run) or "not trained.")
+    assert study() == 1
     more = {**STUDY, "seeds": 3, "arms": {**STUDY["arms"], "third": None}}
     write_study(more)  # More arms and seeds are added to the runs.
-    assert study() == 0
-    assert len(started) == 9
+    assert study() == 1
+    assert "9 runs, of which 0 have ended" in capsys.readouterr().out
+    assert len(started) == 4 + 9
     write_study({**more, "arms": {**more["arms"], "as_is": "--trainer.max_epochs 3"}})
     assert study() == 1
     assert "found the arm as_is changed; choose another --output" in capsys.readouterr().err
     write_study(more)
     assert study("--model.optimizer.lr=0.1") == 1
     assert "changed; choose another --output" in capsys.readouterr().err
-    assert len(started) == 9
+    assert len(started) == 4 + 9
 
 
 def test_bad_input_is_one_sentence(started, capsys, tmp_path: Path) -> None:

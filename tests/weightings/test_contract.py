@@ -2,28 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
 from lightning_pose import parts, weightings
 from lightning_pose.backbones import UNet
-from lightning_pose.batch import Batch
+from lightning_pose.batch import Batch, collate
+from lightning_pose.errors import DivergedError
 from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.losses.terms import over_processes
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import TrainingStep, Weighting
-from tests.batches import make_batch
-from tests.toy_parts import GramianWeighting, UncertaintyWeighting
+from tests.batches import make_batch, make_sample
 
 WEIGHTINGS: dict[str, Callable[[], Weighting]] = {
     "fixed": weightings.FixedWeighting,
     "fixed_unequal": lambda: weightings.FixedWeighting({"mask": 0.25, "heatmap": 3.0}),
-    # Future kinds: gradients of single heads, and learnt weights.
-    "gramian": GramianWeighting,
-    "learnt": UncertaintyWeighting,
+    "uncertainty": weightings.UncertaintyWeighting,
+    # Within a few steps the losses hardly fall; at this temperature the weights still differ.
+    "dynamic_weight_average": lambda: weightings.DynamicWeightAverageWeighting(temperature=0.1),
+    "random": weightings.RandomWeighting,
+    "geometric_mean": weightings.GeometricMeanWeighting,
+    "grad_norm": weightings.GradNormWeighting,
+    "mgda": lambda: weightings.TorchJDWeighting("MGDA"),
+    "pcgrad": lambda: weightings.TorchJDWeighting("PCGrad"),
+    "upgrad": lambda: weightings.TorchJDWeighting("UPGrad"),
 }
 
 
@@ -169,3 +180,89 @@ def test_it_comes_back_from_its_description_and_its_state(name: str) -> None:
     again.build(list(module.heads))
     again.load_state_dict(module.weighting.state_dict())
     torch.testing.assert_close(again(step.losses), module.weighting(step.losses))
+
+
+@every_weighting
+def test_every_step_logs_the_weights_that_it_uses(name: str) -> None:
+    module = build(name)
+    logged = {}
+    module.log = lambda key, value, **_: logged.__setitem__(key, value)
+    for seed in (0, 2):
+        module.training_step(make_batch(2, seed=seed), 0)
+        weights = module.weighting.head_weights()
+        found = {key: value for key, value in logged.items() if key.startswith("weight/")}
+        expected = {f"weight/{head}": float(weight) for head, weight in weights.items()}
+        assert found == pytest.approx(expected)
+
+
+@every_weighting
+def test_a_validation_changes_no_weight(name: str) -> None:
+    module = build(name)
+    module.log = lambda *_, **__: None
+    module.training_step(make_batch(2), 0)
+    before = {key: value.clone() for key, value in module.weighting.state_dict().items()}
+    module.eval()
+    with torch.no_grad():
+        module.on_validation_start()
+        module.validation_step(make_batch(2, seed=5), 0)
+        module.on_validation_epoch_end()
+    for key, value in module.weighting.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+@every_weighting
+def test_a_nan_loss_stops_the_training_and_names_the_head(name: str) -> None:
+    module = build(name)
+    module.log = lambda *_, **__: None
+    module.training_step(make_batch(2), 0)
+    for parameter in module.heads["coordinates"].parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+    with pytest.raises(DivergedError, match="NaN or infinity in coordinates at step 0"):
+        module.training_step(make_batch(2), 0)
+
+
+def fit(module: PoseModule, batches: list[Batch], **settings: object) -> pl.Trainer:
+    module.optimizer = partial(torch.optim.SGD, lr=0.05)
+    path = settings.pop("ckpt_path", None)
+    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "logger": False}
+    trainer = pl.Trainer(
+        accelerator="cpu", enable_model_summary=False, limit_val_batches=0, **quiet, **settings
+    )
+    loader = DataLoader(batches, batch_size=None)
+    trainer.fit(module, loader, loader, ckpt_path=path, weights_only=True)
+    return trainer
+
+
+@every_weighting
+def test_one_batch_twice_accumulated_is_the_step_of_that_batch(name: str) -> None:
+    batch = make_batch(2)
+    once, twice = build(name), build(name)
+    fit(once, [batch], max_steps=1)
+    fit(twice, [batch, batch], max_steps=1, accumulate_grad_batches=2)
+    start = build(name).state_dict()
+    found = twice.network.state_dict()
+    for key, value in once.network.state_dict().items():
+        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-6)
+    assert any(not torch.equal(value, start[f"network.{key}"]) for key, value in found.items())
+    expected = {head: float(weight) for head, weight in once.weighting.head_weights().items()}
+    weights = {head: float(weight) for head, weight in twice.weighting.head_weights().items()}
+    assert weights == pytest.approx(expected, rel=1e-5)
+
+
+@every_weighting
+def test_a_run_goes_on_from_its_checkpoint_with_the_same_weights(name: str) -> None:
+    batches = [collate([make_sample(seed), make_sample(seed + 1)]) for seed in (0, 2)]
+    mixed = {"precision": "bf16-mixed", "accumulate_grad_batches": 2}
+    whole, part, resumed = build(name), build(name), build(name)
+    fit(whole, batches, max_epochs=3, **mixed)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "last.ckpt")
+        fit(part, batches, max_epochs=2, **mixed).save_checkpoint(path)
+        package = type(part.weighting).__module__.split(".")[0]
+        loaded = PoseModule.load_from_checkpoint(path, allow=[package])
+        for key, value in part.weighting.state_dict().items():
+            assert torch.equal(loaded.weighting.state_dict()[key], value)
+        fit(resumed, batches, max_epochs=3, ckpt_path=path, **mixed)
+    assert whole.weighting.state_dict().keys() == resumed.weighting.state_dict().keys()
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[key], value, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,149 @@
+"""Run folders as arms: what is read, how runs are grouped, and what damaged files say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightning_pose.commands.finished_runs import differing_options, read_runs, read_study
+from lightning_pose.errors import ConfigError, DataError
+from tests.commands.run_folders import checkpoint, write_run, write_study
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study") / "weights", {"b": 8.0, "a": 4.0}, seeds=2)
+
+
+@pytest.fixture
+def study(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "weights"))
+
+
+def test_a_study_is_read_in_its_order(study: Path) -> None:
+    first, second = read_study(study)
+    assert (first.name, second.name) == ("b", "a")
+    assert [run.seed for run in first.runs] == [0, 1]
+    assert not first.failures
+    run = first.runs[0]
+    assert run.cost == {"seconds": 61.5, "steps": 4, "epochs": 2, "parameters": 12345}
+    assert run.curves["val/joints/PCKh"] == {1: 0.1, 3: run.metrics["joints/PCKh"]}
+    assert run.curves["weight/mask"] == {1: 1.0, 3: 1.0}
+    # The people give every metric of the model.
+    keys = {"mask/Dice", "joints/PCKh", "joints/PCK", "joints/RMSE"}
+    assert set(run.shares) == set(first.measures) == keys
+    for key, shares in run.shares.items():
+        assert shares.value == pytest.approx(run.metrics[key], rel=1e-4)
+    measure = first.measures["joints/RMSE"]
+    assert (measure.unit, measure.higher_is_better) == ("px", False)
+    assert differing_options([first, second]) == {"model.weighting.weights.mask": ["1.0", "2.0"]}
+
+
+def test_runs_are_grouped_by_their_configs(study: Path, tmp_path: Path) -> None:
+    folders = [study / arm / f"seed_{seed}" for seed in (0, 1) for arm in "ab"]
+    arms = read_runs(folders)
+    assert [(arm.name, len(arm.runs)) for arm in arms] == [("a", 2), ("b", 2)]
+    # Arms of one experiment are numbered.
+    model = checkpoint(tmp_path)
+    for name, seed, weight in (("x", 0, 1.0), ("y", 1, 1.0), ("z", 0, 3.0)):
+        write_run(tmp_path / "e" / name, model, 5.0, seed, weight)
+    arms = read_runs([tmp_path / "e" / name for name in "xyz"])
+    assert [(arm.name, len(arm.runs)) for arm in arms] == [("e 1", 2), ("e 2", 1)]
+
+
+def test_a_run_that_died_leaves_the_others(study: Path) -> None:
+    (study / "a" / "seed_1" / "result.json").unlink()
+    (study / "a" / "seed_1.log").write_text("Epoch 1\nMemoryError\n\n")
+    # One that failed before its first step has no folder.
+    (study / "b" / "seed_7.log").write_text("lightning fit: no.\n")
+    (study / "b" / "seed_1_unfinished_1").mkdir()
+    b, a = read_study(study)
+    assert [len(arm.runs) for arm in (b, a)] == [2, 1]
+    assert len(b.failures) == 1
+    assert b.failures[0].endswith("seed_7.log is: lightning fit: no.")
+    died, missing = a.failures
+    assert "seed_1, found no result.json; the last line of" in died
+    assert died.endswith("seed_1.log is: MemoryError")
+    assert missing.endswith("seed_7, found no result.json; train it to its end.")
+
+
+DAMAGE = {
+    "a half npz": ("predictions.npz", lambda text: text[:500], "Expected predictions for each"),
+    "no npz": ("predictions.npz", None, "Expected predictions for each person in"),
+    "text": ("predictions.npz", lambda text: b"hello", "Expected predictions for each person in"),
+    "half JSON": ("result.json", lambda text: text[:40], "Expected JSON in"),
+    "a list": ("result.json", lambda text: b"[]", "Expected JSON in"),
+    "no cost": ("result.json", lambda text: b'{"metrics": {}}', "Expected metrics and cost of"),
+    "no YAML": ("config.yaml", lambda text: b"a: [", "Expected YAML as text"),
+    "no steps": ("metrics.csv", lambda text: b"a,b\n1,2\n", "Expected numbers by step in"),
+    "a word": ("metrics.csv", lambda text: b"step,a\n1,x\n", "Expected numbers by step in"),
+    "no model": ("best.ckpt", None, "Expected best.ckpt, which says how metrics are averaged"),
+    "half a model": ("best.ckpt", lambda text: text[:900], "checkpoint"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_one_sentence_and_leaves_the_other_runs(study: Path, damage: str) -> None:
+    name, change, sentence = DAMAGE[damage]
+    path = study / "a" / "seed_0" / name
+    content = path.read_bytes()
+    path.unlink()
+    if change is not None:
+        path.write_bytes(change(content))
+    _, a = read_study(study)
+    assert [run.seed for run in a.runs] == [1]
+    (failure,) = a.failures
+    assert sentence in failure
+    assert "seed_0" in failure
+    assert failure.startswith("Expected ")
+    assert failure.count("\n") == 0
+
+
+def change_columns(path: Path, **changes: np.ndarray | None) -> None:
+    with np.load(path) as file:
+        columns = {**dict(file), **changes}
+    np.savez(path, **{name: column for name, column in columns.items() if column is not None})
+
+
+def test_a_missing_column_is_one_sentence(study: Path) -> None:
+    change_columns(study / "a" / "seed_0" / "predictions.npz", torso_size=None)
+    _, a = read_study(study)
+    assert "Expected the people's values of joints/PCKh" in a.failures[0]
+    assert "torso_size" in a.failures[0]
+
+
+def test_a_metric_that_the_people_do_not_give_is_left_to_the_seeds(study: Path) -> None:
+    path = study / "a" / "seed_0" / "result.json"
+    result = json.loads(path.read_text())
+    result["metrics"]["mask/Dice"] += 0.05
+    path.write_text(json.dumps(result))
+    _, a = read_study(study)
+    assert "mask/Dice" not in a.runs[0].shares
+    assert "mask/Dice" in a.runs[1].shares
+
+
+def test_other_people_are_refused(study: Path) -> None:
+    path = study / "a" / "seed_1" / "predictions.npz"
+    with np.load(path) as file:
+        ids, keypoints = file["person_id"], file["keypoints"]
+    change_columns(path, person_id=ids + 1)
+    with pytest.raises(DataError, match=r"other people in .*a/seed_1 than in .*b/seed_0; compare"):
+        read_study(study)
+    change_columns(path, person_id=ids, keypoints=keypoints[::-1])
+    with pytest.raises(DataError, match="found other labels in"):
+        read_study(study)
+
+
+def test_a_seed_counts_once(study: Path) -> None:
+    shutil.copytree(study / "a" / "seed_0", study / "a" / "copy")
+    with pytest.raises(ConfigError, match=r"different seeds in the arm a, found seed 0 in .*copy"):
+        read_runs([study / "a" / "seed_0", study / "a" / "copy"])
+
+
+def test_folders_of_something_else_are_refused(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"found no study\.json in"):
+        read_study(tmp_path)
+    with pytest.raises(ConfigError, match=r"found no config\.yaml in .*; check the path"):
+        read_runs([study / "a" / "seed_0", tmp_path])

@@ -1,0 +1,82 @@
+"""Charts: well-formed, without other files, in the colours of the page."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from lightning_pose.report.charts import SERIES, curves, intervals, pareto_front, scatter
+from lightning_pose.report.statistics import Difference
+
+NAMES = [f"arm {n} <$x_{n}$> & more" for n in range(SERIES + 1)]
+
+
+def drawn(kind: str) -> str:
+    random = np.random.default_rng(0)
+    if kind == "curves":
+        steps = np.arange(3.0)
+        found = {name: (steps, random.random((2, 3))) for name in NAMES}
+        found[NAMES[1]] = (np.zeros(0), np.zeros((0, 0)))
+        found[NAMES[2]] = (steps[:1], np.ones((1, 1)))
+        return curves(found, "val/<joints>/PCKh")
+    if kind == "intervals":
+        one = Difference(0.02, 0.01, 0.03, 0.001, 5, 0.01, "real")
+        single = Difference(0.02, np.nan, np.nan, np.nan, 1, 0.01, "not decided")
+        shown = [single, *[one] * SERIES]
+        return intervals(dict(zip(NAMES, enumerate(shown), strict=True)), "difference")
+    runs = {name: (random.random(4), random.random(4)) for name in NAMES}
+    runs[NAMES[1]] = (np.zeros(0), np.zeros(0))
+    return scatter(runs, ("joints/RMSE", "mask/Dice"), (False, True))
+
+
+@pytest.mark.parametrize("kind", ["curves", "intervals", "scatter"])
+def test_a_chart_is_part_of_a_page(kind: str) -> None:
+    text = drawn(kind)
+    # In a page, the prefix of links needs no declaration.
+    parsed = ElementTree.fromstring(text.replace("<svg ", '<svg xmlns:xlink="x" ', 1))
+    assert parsed.tag == "svg"
+    assert parsed.attrib["aria-label"]
+    assert not re.search(r"https?:|url\((?!#)|@import|<script|<style", text.replace("\n", ""))
+    # Every colour is a variable of the page, for light and dark.
+    assert not re.search(r"(?:fill|stroke): #", text)
+    assert {"var(--ink)", "var(--soft)", "var(--series-0)", "var(--series-7)"} <= set(
+        re.findall(r"var\(--[a-z0-9-]+\)", text)
+    )
+    if kind != "curves":
+        labels = ["".join(element.itertext()) for element in parsed.iter("text")]
+        assert NAMES[3] in labels
+
+
+def test_arms_of_one_colour_differ_in_their_lines() -> None:
+    text = drawn("curves")
+    lines = re.findall(r'<path [^>]*style="fill: none;([^"]*)stroke: var\(--series-0\)', text)
+    assert len(lines) == 2
+    assert sum("stroke-dasharray" in line for line in lines) == 1
+
+
+def test_nothing_beats_an_arm_on_the_front() -> None:
+    random = np.random.default_rng(0)
+    means = {str(n): tuple(random.integers(0, 6, 2).astype(float).tolist()) for n in range(30)}
+    for signs in ((1, 1), (1, -1), (-1, -1)):
+        front = pareto_front(means, (signs[0] > 0, signs[1] > 0))
+        assert front
+        for name, (x, y) in means.items():
+            beaten = [
+                n for n, (u, v) in means.items()
+                if (u - x) * signs[0] >= 0 and (v - y) * signs[1] >= 0 and (u, v) != (x, y)
+            ]  # fmt: skip
+            assert (name in front) == (not beaten)
+
+
+@pytest.mark.parametrize("better", [(True, True), (False, True), (True, False), (False, False)])
+def test_better_is_up_and_to_the_right(better: tuple[bool, bool]) -> None:
+    good = [np.array([0.9 if up else 0.1]) for up in better]
+    bad = [1 - value for value in good]
+    text = scatter({"good": tuple(good), "bad": tuple(bad)}, ("x", "y"), better)
+    places = {}
+    for element in ElementTree.fromstring(text.replace("<svg ", '<svg xmlns:xlink="x" ')).iter():
+        if element.tag == "text" and element.text in ("good", "bad"):
+            places[element.text] = (float(element.get("x")), float(element.get("y")))
+    assert places["good"][0] > places["bad"][0]
+    assert places["good"][1] < places["bad"][1]  # Pixels count downwards.

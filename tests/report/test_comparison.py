@@ -1,0 +1,124 @@
+"""Arms against the baseline: which metrics are compared, and in which words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lightning_pose.errors import ConfigError
+from lightning_pose.report.comparison import ArmRuns, Compared, Measure, compare, sentence
+from lightning_pose.report.statistics import Difference
+from tests.report.runs import arm, finished
+
+SEEDS = np.linspace(-0.004, 0.004, 5)
+
+
+def arms(*means: float, metric: str = "joints/PCKh", **measure: object) -> list[ArmRuns]:
+    return [
+        arm(name, metric, list(mean + SEEDS), **measure)
+        for name, mean in zip("abc", means, strict=False)
+    ]
+
+
+def said(compared) -> list[str]:
+    return [sentence(one, compared.baseline) for one in compared.found]
+
+
+def test_every_arm_is_compared_with_the_first_or_the_baseline() -> None:
+    three = arms(0.6, 0.65, 0.601)
+    assert [(one.arm, one.difference.verdict) for one in compare(three).found] == [
+        ("b", "real"),
+        ("c", "noise"),
+    ]
+    found = compare(three, baseline="b").found
+    assert [(one.arm, round(one.difference.value, 3)) for one in found] == [
+        ("a", -0.05),
+        ("c", -0.049),
+    ]
+    # An arm without runs is no baseline.
+    assert compare([ArmRuns("dead", (), ("Died.",)), *three]).baseline == "a"
+
+
+def test_the_first_metric_of_each_head_is_judged() -> None:
+    metrics = dict.fromkeys(("mask/Dice", "joints/PCKh", "joints/PCK"), Measure())
+    two = [replace(one, measures=metrics) for one in arms(0.6, 0.65)]
+    # A metric that has no value in any run says nothing.
+    assert compare(two).judged == ("joints/PCKh",)
+    both = [replace(one, runs=tuple(replace(run, metrics={**run.metrics, "mask/Dice": 0.8})
+                                    for run in one.runs)) for one in two]  # fmt: skip
+    assert compare(both).judged == ("mask/Dice", "joints/PCKh")
+    assert compare(two, judged=["joints/PCK"]).judged == ("joints/PCK",)
+
+
+def test_more_comparisons_make_a_claim_harder() -> None:
+    seeds = np.array([0.0, 0.004, 0.008, 0.012, 0.016])
+    many = [arm(str(n), "joints/PCKh", list(0.6 + (n == 1) * 0.011 + seeds)) for n in range(8)]
+    assert compare(many[:2]).found[0].difference.verdict == "real"
+    assert compare(many).found[0].difference.verdict == "not decided"
+
+
+def test_the_margin_of_a_metric_with_a_unit_is_a_share() -> None:
+    found = compare(arms(30.0, 30.1, metric="joints/RMSE", unit="px", higher_is_better=False))
+    assert found.found[0].difference.margin == pytest.approx(0.3)
+    assert found.found[0].difference.verdict == "real"
+    assert said(found) == ["b: joints/RMSE is worse than in a by 0.10 px (0.10 to 0.10): real."]
+    (smaller,) = compare(arms(30.0, 29.9, metric="joints/RMSE", unit="px", higher_is_better=False),
+                         margin=0.02).found  # fmt: skip
+    assert sentence(smaller, "a").startswith("b: joints/RMSE is better than in a by 0.10 px")
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    a, b, c = arms(0.6, 0.65, 0.6)
+    silent = replace(b, runs=tuple(replace(run, metrics={}) for run in b.runs))
+    strange = replace(c, runs=tuple(replace(run, shares={}) for run in c.runs))
+    dead = ArmRuns("d", (), ("Died.",))
+    assert said(compare([a, silent, strange, dead])) == [
+        "b: joints/PCKh is not compared with a: b has no value.",
+        "c: joints/PCKh is not compared with a: the values of the people do not give this metric.",
+        "d: joints/PCKh is not compared with a: no run of d has ended.",
+    ]
+    assert "a has no value" in said(compare([replace(silent, name="a"), replace(a, name="b")]))[0]
+
+
+def test_runs_with_nan_are_left_out_of_a_metric() -> None:
+    a, b = arms(0.6, 0.65)
+    broken = replace(b.runs[0], metrics={"joints/PCKh": np.nan})
+    found = compare([a, replace(b, runs=(broken, *b.runs[1:]))]).found[0]
+    assert found.difference.value == pytest.approx(0.051)
+    assert found.difference.seeds == 4
+    assert sentence(found, "a").endswith("not decided: 4 seeds; 5 are needed.")
+
+
+def test_a_single_seed_is_a_difference_without_an_interval() -> None:
+    two = [arm("a", "mask/Dice", [0.8]), arm("b", "mask/Dice", [0.79])]
+    assert said(compare(two)) == [
+        "b: mask/Dice is worse than in a by 0.010: not decided: 1 seed; 5 are needed."
+    ]
+
+
+def test_a_sentence_ends_in_the_verdict() -> None:
+    found = Difference(-0.002, -0.008, 0.004, 0.4, 5, 0.01, "noise")
+    start = "b: mask/Dice is worse than in a by 0.002 (-0.004 to 0.008): "
+    assert sentence(Compared("b", "mask/Dice", Measure(), found), "a") == (
+        f"{start}noise, within the margin of 0.010."
+    )
+    open_ = Compared("b", "mask/Dice", Measure(), replace(found, verdict="not decided"))
+    assert sentence(open_, "a") == f"{start}not decided."
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"baseline": "d"}, "the baseline to be one of a, b, found 'd'; correct --baseline"),
+        ({"judged": ["joints/PCk"]}, r"\(joints/PCKh\), found 'joints/PCk'; correct --metric"),
+    ],
+)
+def test_unknown_names_are_refused(given: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compare(arms(0.6, 0.65), **given)
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"has ended, found none \(Died\.\); train the arms"):
+        compare([ArmRuns("a", (), ("Died.",))])
+    assert compare([replace(arms(0.6)[0], runs=(finished({}),), measures={})]).found == ()
