@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from lightning_pose.errors import InputError
     from lightning_pose.inference import Predictor, load
     from lightning_pose.input_spec import InputSpec
-    from lightning_pose.metrics import PCK, RMSE, Dice, PCKh
+    from lightning_pose.metrics import MAE, PCK, RMSE, Accuracy, Dice, PCKh
     from lightning_pose.module import PoseModule
     from lightning_pose.person import Person
     from lightning_pose.skeletons import Skeleton
 
 __all__ = [
+    "MAE",
     "PCK",
     "RMSE",
+    "Accuracy",
     "Dice",
     "InputError",
     "InputSpec",
@@ -37,8 +39,10 @@ __version__ = "0.1.0"
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 _MODULES = {
+    "MAE": "metrics",
     "PCK": "metrics",
     "RMSE": "metrics",
+    "Accuracy": "metrics",
     "Dice": "metrics",
     "InputError": "errors",
     "InputSpec": "input_spec",

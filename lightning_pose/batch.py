@@ -109,6 +109,17 @@ class Batch:
         """A copy with every tensor in pinned memory, for faster copies to a GPU."""
         return self._map(Tensor.pin_memory)
 
+    def share_memory(self) -> "Batch":
+        """Move the large tensors to shared memory, from where other processes read them.
+
+        Returns:
+            The batch.
+
+        Raises:
+            RuntimeError: There is not enough of it.
+        """
+        return self._map(lambda value: value if _is_small(value) else value.share_memory_())
+
     def __getstate__(self) -> dict[str, Any]:
         # Workers pass tensors through shared memory, which for small ones is slower than copying:
         # passing a batch of 32 people took 4.2 ms that way, and takes 2.0 ms with copies.

@@ -10,6 +10,8 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from lightning_pose.errors import CheckpointError
+
 __all__ = ["AtomicCheckpointIO"]
 
 
@@ -25,6 +27,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            CheckpointError: It cannot be written, for example because the disk is full.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         # In memory first, because torch's writer does not say in which way a disk failed it.
@@ -37,9 +44,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            if not isinstance(error, OSError):
+                raise
+            raise CheckpointError(
+                f"Expected to write {path}, found that it cannot be written ({error.strerror}); "
+                "earlier checkpoints are kept: free disk space or correct the permissions, and go "
+                "on with --ckpt_path auto."
+            ) from error
         _sync_folder(path.parent)
 
 

@@ -34,6 +34,9 @@ COMMANDS = {
         "train every arm of a study with every seed",
         "--study FILE --config combined.yaml",
     ),
+    "compare": Command(
+        "compare", "compare arms of a study, and say which differences are real", "--study FOLDER"
+    ),
     "validate": Command(
         "evaluate", "score a checkpoint on the validation split", "--ckpt_path RUN/best.ckpt"
     ),
@@ -54,6 +57,11 @@ COMMANDS = {
         "split",
         "list the images of each split, without near-duplicates across splits",
         "--config data/lspet.yaml --data.root FOLDER --output FOLDER",
+    ),
+    "dashboard": Command(
+        "dashboard",
+        "build a workspace of Weights & Biases for the runs of a model",
+        "--ckpt_path RUN/best.ckpt",
     ),
     "doctor": Command(
         "doctor",
@@ -87,8 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success, 1 if the input cannot be used, 2 if there is no such command,
-        130 if it was interrupted. argparse and an interrupted training exit by themselves, with 2
-        and 1.
+        130 after Ctrl-C, 143 if a training was sent SIGTERM. argparse exits by itself, with 2.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):

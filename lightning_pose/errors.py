@@ -35,7 +35,7 @@ class DataError(InputError):
 
 
 class CheckpointError(InputError):
-    """A checkpoint cannot be read, is not trusted, or does not fit the model."""
+    """A checkpoint cannot be read or written, is not trusted, or does not fit the model."""
 
 
 class DivergedError(InputError):

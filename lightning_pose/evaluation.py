@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_pose.batch import Batch
+from lightning_pose.heads.base import Head
 from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.losses import LossMean
 from lightning_pose.metrics.scores import Judgement, Scores
@@ -22,7 +23,7 @@ class Evaluation(nn.Module):
     """Sums and counts of every head's loss and metrics, exact over batches and processes.
 
     Args:
-        fills: The fields of a `Prediction` that each head fills, by head name.
+        heads: The heads by name; they are only asked what they predict.
         metrics: The declared metrics by name; each head gets those that apply to the fields that it
             fills.
         task: The joints, the input and the labels.
@@ -32,15 +33,17 @@ class Evaluation(nn.Module):
 
     def __init__(
         self,
-        fills: Mapping[str, tuple[str, ...]],
+        heads: Mapping[str, Head],
         metrics: Mapping[str, PoseMetric],
         task: Task,
         main_head: str,
         main_metric: str | None,
     ) -> None:
         super().__init__()
-        self.scores = Scores(fills, metrics, task, main_head, main_metric)
-        self.losses = nn.ModuleDict({name: LossMean() for name in fills})
+        fills = {name: head.fills for name, head in heads.items()}
+        labels = {name: head.label for name, head in heads.items() if head.label is not None}
+        self.scores = Scores(fills, metrics, task, main_head, main_metric, labels)
+        self.losses = nn.ModuleDict({name: LossMean() for name in heads})
 
     def reset(self) -> None:
         """Reset everything, including what an aborted pass has left."""

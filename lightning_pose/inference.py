@@ -17,7 +17,7 @@ from lightning_pose.errors import ConfigError, DataError, DivergedError
 from lightning_pose.geometry import apply_affine, image_box, invert_affine
 from lightning_pose.input_spec import BoxAround
 from lightning_pose.module import PoseModule
-from lightning_pose.person import Person, PersonPrediction
+from lightning_pose.person import Person, PersonPrediction, check_boxes
 from lightning_pose.prediction import Prediction
 from lightning_pose.transforms.warp import warp_image
 
@@ -25,9 +25,6 @@ __all__ = ["Predictor", "load"]
 
 ImageLike = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or RGB as uint8 (H, W, 3)."""
-
-
-_SHORTEST = 2  # A shorter box is one in fractions of the image.
 
 
 def load(
@@ -58,14 +55,16 @@ class Predictor:
     """Finds the joints and the masks of people in images of any size.
 
     People are cropped as in training; without a box, the whole image shows one person. Keypoints
-    come from the model's main head, or else from the first head that predicts them; masks likewise.
+    come from the model's main head, or else from the first head that predicts them; the mask and
+    each image-level label likewise.
 
     Args:
         model: A trained model.
         head: The head to prefer for what it predicts, instead of the main head.
 
     Attributes:
-        heads: The head that each field of a `PersonPrediction` comes from.
+        heads: The head that each field of a `PersonPrediction` comes from: "keypoints", "mask", and
+            "label/NAME" for an image-level label.
 
     Raises:
         ConfigError: There is no such head, or it was not trained.
@@ -84,7 +83,7 @@ class Predictor:
 
     def __init__(self, model: PoseModule, head: str | None = None) -> None:
         self.model = model
-        trained = {n: one.fills for n, one in model.heads.items() if n not in model.untrained}
+        trained = {n: one for n, one in model.heads.items() if n not in model.untrained}
         if head is not None and head not in trained:
             raise ConfigError(
                 f"Expected one of the trained heads {', '.join(trained)}, found {head!r}; choose "
@@ -92,8 +91,11 @@ class Predictor:
             )
         self.heads: dict[str, str] = {}
         for name in (head, model.main_head, *trained):
-            for field in ("keypoints", "mask"):
-                if name is not None and field in trained.get(name, ()):
+            if name is not None and name in trained:
+                fields = [f for f in trained[name].fills if f in ("keypoints", "mask")]
+                if (label := trained[name].label) is not None:
+                    fields.append(f"label/{label}")
+                for field in fields:
                     self.heads.setdefault(field, name)
 
     def __call__(
@@ -190,6 +192,9 @@ class Predictor:
         if "mask" in self.heads:
             mask = _row(predictions[self.heads["mask"]], "mask", row).numpy()
             one.mask = _uncrop(mask, matrix, person)
+        for name, classes in self.model.labels.items():
+            if head := self.heads.get(f"label/{name}"):
+                one.labels[name] = _label(predictions[head], classes, row)
         return one
 
 
@@ -212,33 +217,8 @@ def _people(
         if rows is None:
             yield Person(pixels, None, name)
             continue
-        for box in _boxes(rows, name, image_box(pixels.shape[:2])):
+        for box in check_boxes(rows, name, image_box(pixels.shape[:2])):
             yield Person(pixels, box, name, cast("BoxAround", around))
-
-
-def _boxes(rows: Any, name: str, image: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, "N 4"]:
-    try:
-        found = np.asarray(rows, dtype=np.float32)
-    except (TypeError, ValueError):
-        found = np.empty(0, dtype=np.float32)  # Ragged, or no numbers.
-    # No image is a million pixels wide, and larger numbers would break the arithmetic.
-    right = found.ndim == 2 and found.shape[1] == 4 and (np.abs(found) < 1e6).all()
-    if not (right and (found[:, :2] < found[:, 2:]).all()):
-        raise DataError(
-            f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
-            f"{rows}; give them as x0, y0, x1, y1 in pixels."
-        )
-    if (found[:, 2:] - found[:, :2] < _SHORTEST).any():
-        raise DataError(
-            f"Expected boxes of {_SHORTEST} pixels or more along each side for image {name}, found "
-            f"{found.tolist()}; give pixels, not fractions of the image."
-        )
-    if not ((found[:, :2] < image[2:]) & (found[:, 2:] > image[:2])).all():
-        raise DataError(
-            f"Expected boxes that overlap image {name}, of {image[2] + 0.5:g} x "
-            f"{image[3] + 0.5:g} pixels, found {found.tolist()}; correct them."
-        )
-    return found
 
 
 def _pixels(image: Any) -> UInt8[np.ndarray, "H0 W0 3"]:
@@ -275,6 +255,14 @@ def _row(prediction: Prediction, field: str, row: int) -> torch.Tensor:
             "diverged, use another."
         )
     return values
+
+
+def _label(prediction: Prediction, classes: Sequence[str], row: int) -> dict[str, float] | float:
+    """The probability of each class, the most probable first, or a number."""
+    if not classes:
+        return float(_row(prediction, "value", row))
+    found = zip(classes, _row(prediction, "probabilities", row).tolist(), strict=True)
+    return dict(sorted(found, key=lambda one: -one[1]))
 
 
 def _crop(model: PoseModule, person: Person) -> _Crop:

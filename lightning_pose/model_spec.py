@@ -93,7 +93,8 @@ class ModelSpec:
         """The spec in the form of a config's `model` key."""
         plain = self.to_dict()
         del plain["untrained"]
-        return {**plain, "backbone": parts.without_weight_sources(self.backbone)}
+        heads = {name: parts.without_weight_sources(head) for name, head in self.heads.items()}
+        return {**plain, "backbone": parts.without_weight_sources(self.backbone), "heads": heads}
 
     @classmethod
     def from_dict(cls, data: Any) -> "ModelSpec":

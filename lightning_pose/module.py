@@ -8,12 +8,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lightning_pose import checkpoint as checkpoints
-from lightning_pose import module_checks
+from lightning_pose import module_checks, schedules
 from lightning_pose.backbones.base import Backbone
 from lightning_pose.batch import Batch
-from lightning_pose.errors import DataError
 from lightning_pose.evaluation import Evaluation
 from lightning_pose.heads.base import Head
 from lightning_pose.heads.names import check_heads, choose_main_head
@@ -23,7 +23,7 @@ from lightning_pose.metrics.scores import Judgement, default_metrics
 from lightning_pose.model_spec import ModelSpec
 from lightning_pose.network import PoseNetwork
 from lightning_pose.prediction import Output, Prediction
-from lightning_pose.schedules import Interval, MakeOptimizer, MakeScheduler, configure
+from lightning_pose.schedules import Interval, MakeOptimizer, MakeScheduler
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.task import Task
 from lightning_pose.training_losses import TrainingLosses, loss_scale, refuse_infinite
@@ -47,20 +47,22 @@ class PoseModule(pl.LightningModule):
             head's first metric: "PCKh" of the main head, "mask/Dice", "loss" or "mask/loss".
         weighting: How the heads' losses are combined; by default their sum.
         metrics: The metrics by name; each head gets those that apply to what it predicts. By
-            default PCKh@0.5, PCK@0.2, RMSE and Dice.
+            default those of `default_metrics`.
         optimizer: Creates the optimiser from the parameters.
         lr_scheduler: Creates the learning-rate scheduler from the optimiser; by default there is
             none.
         lr_interval: Whether that scheduler steps after every epoch or every optimiser step;
-            ReduceLROnPlateau steps after every epoch with a validation in either case.
-        mean: Per-channel mean for normalising images, on a scale of 0 to 1; by default the one that
-            the backbone's weights expect.
-        std: Per-channel standard deviation for normalising images, on the same scale; by default
-            the one that the backbone's weights expect.
+            ReduceLROnPlateau steps after every validation in either case, by `val/main` if its mode
+            is "max" and by `val/loss` if it is "min".
+        backbone_lr: Learning rate of the backbone relative to that of the heads; below 1, weights
+            that were trained before change more slowly.
+        mean: Per-channel mean for normalising images, on a scale of 0 to 1; this and the standard
+            deviation are by default those that the backbone's weights expect.
+        std: Per-channel standard deviation for normalising images, on the same scale.
 
     Attributes:
-        flip_test: Whether validation and test average each prediction with that of the mirrored
-            image.
+        flip_test: Whether validation and test average predictions with those of mirrored images.
+        current_step: The training step until its backward pass starts, for callbacks; else None.
 
     Raises:
         ConfigError: The parts do not fit together.
@@ -90,6 +92,7 @@ class PoseModule(pl.LightningModule):
         optimizer: MakeOptimizer = torch.optim.Adam,
         lr_scheduler: MakeScheduler | None = None,
         lr_interval: Interval = "epoch",
+        backbone_lr: float = 1.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
@@ -106,16 +109,16 @@ class PoseModule(pl.LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
+        self.backbone_lr = backbone_lr
         self.mean = tuple(float(v) for v in (backbone.mean if mean is None else mean))
         self.std = tuple(float(v) for v in (backbone.std if std is None else std))
         task = Task(skeleton, input_spec, self.labels)
         self.network = PoseNetwork(backbone, heads, task, self.mean, self.std)
-        fills = {name: head.fills for name, head in heads.items()}
-        chosen = (fills, self.metrics, task, self.main_head, main_metric)
+        chosen = (heads, self.metrics, task, self.main_head, main_metric)
         self.evaluations = nn.ModuleDict({n: Evaluation(*chosen) for n in ("val", "test")})
         self.flip_test = False
         self._losses = TrainingLosses(heads)
-        self._step: TrainingStep | None = None
+        self.current_step: TrainingStep | None = None
 
     @property
     def untrained(self) -> tuple[str, ...]:
@@ -163,7 +166,7 @@ class PoseModule(pl.LightningModule):
         return {name: one for name, one in predictions.items() if name not in self.untrained}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the weighted loss of one batch, and log it with the loss of each head."""
+        """Compute the weighted loss of one batch; log it, and the loss and weight of each head."""
         # Images of one size are never padded; reading the mask itself would wait for the device.
         padded = batch.valid if self.input_spec.size is None else None
         features = self.network.features(batch.image, padded)
@@ -171,23 +174,23 @@ class PoseModule(pl.LightningModule):
         outputs = {name: head(views[name]) for name, head in self.heads.items()}
         terms = self.network.losses(outputs, batch)
         total, step, numbers = self._losses.combine(terms, views, self.weighting, self)
-        self._step = step if self.weighting.own_backward else None
+        self.current_step = step
         for name, value in numbers.items():
-            self.log(f"train/loss/{name}".rstrip("/"), value, prog_bar=not name)
+            self.log(name, value, prog_bar=name == "train/loss")
         if self._trainer is None or self.trainer.world_size > 1:
             total = total + self.network.zero(features)
         return total
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass, which a weighting may implement itself."""
-        step, self._step = self._step, None
-        if step is None:
-            loss.backward(*args, **kwargs)
-        else:
-            module_checks.check_backward(
-                self.trainer, self.weighting, loss_scale(self.trainer) != 1
-            )
+        step, self.current_step = self.current_step, None
+        if self.weighting.own_backward and step is not None:
+            scaled = loss_scale(self.trainer) != 1
+            module_checks.check_backward(self.trainer, self.weighting, scaled)
             self.weighting.backward(loss, step, self.network.backbone.parameters())
+        else:
+            del step  # Its maps need not be kept until the backward pass has ended.
+            loss.backward(*args, **kwargs)
 
     def on_validation_start(self) -> None:
         """Report untrained heads, and reset what an aborted validation has left behind."""
@@ -233,13 +236,9 @@ class PoseModule(pl.LightningModule):
         losses, figures = self._evaluation(stage).compute(self.weighting, self.untrained)
         numbers = {name: float(loss) for name, loss in losses.items()}
         refuse_infinite(numbers, numbers.pop(""), self.global_step)
-        if self._fitting and figures["main"].isnan():
-            # Without a value for the main metric, no checkpoint is better than another.
-            raise DataError(
-                "Expected validation people with labels for the main metric "
-                f"({self.main_metric or self.main_head}), found none; set model.main_head or "
-                "model.main_metric to one that has labels, or validate on other people."
-            )
+        if self._fitting:
+            module_checks.check_main_metric(figures["main"], self.main_metric or self.main_head)
+            schedules.step_plateau(self.lr_schedulers(), figures["main"], losses[""])
         named = {f"loss/{name}".rstrip("/"): loss for name, loss in losses.items()}
         for key, value in {**named, **figures}.items():
             shown = key in ("loss", "main")  # More than a few do not fit into a line.
@@ -248,14 +247,14 @@ class PoseModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser and, where there is one, the scheduler."""
-        return configure(
-            self.network.parameters(),
-            self.weighting.parameters(),
-            self.optimizer,
-            self.lr_scheduler,
-            self.lr_interval,
-            self._trainer,
-        )
+        modules = (self.network.heads, self.network.backbone, self.weighting)
+        made_by = (self.optimizer, self.lr_scheduler, self.lr_interval)
+        return schedules.configure(modules, self.backbone_lr, *made_by, self._trainer)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a scheduler, but for the one that steps after validations."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def spec(self) -> ModelSpec:
         """The model as plain data: what a checkpoint needs to rebuild it."""

@@ -11,7 +11,13 @@ from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.model_spec import ModelSpec
 from lightning_pose.weightings.base import Weighting
 
-__all__ = ["check_backward", "check_data", "check_images", "check_precision"]
+__all__ = [
+    "check_backward",
+    "check_data",
+    "check_images",
+    "check_main_metric",
+    "check_precision",
+]
 
 
 def check_precision(trainer: pl.Trainer) -> None:
@@ -101,3 +107,21 @@ def check_images(image: Tensor, size: tuple[int, int] | None) -> None:
         f"to 1, found {found}; for images of any size, use "
         "lightning_pose.load(CHECKPOINT)(IMAGE)."
     )
+
+
+def check_main_metric(value: Tensor, name: str) -> None:
+    """Refuse a validation without a main metric: no checkpoint would be better than another.
+
+    Args:
+        value: The main metric, NaN if nobody has a label for it.
+        name: The setting that chose it.
+
+    Raises:
+        DataError: There is no value.
+    """
+    if value.isnan():
+        raise DataError(
+            f"Expected validation people with labels for the main metric ({name}), found none; set "
+            "model.main_head or model.main_metric to one that has labels, or validate on other "
+            "people."
+        )

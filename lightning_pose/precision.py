@@ -4,11 +4,13 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
+from lightning_pose.errors import ConfigError
 from lightning_pose.float32 import in_float32
 
 __all__ = ["AutoPrecision", "choose_precision"]
@@ -75,6 +77,24 @@ class AutoPrecision(MixedPrecision):
         if (precision, device.type) == ("bf16-mixed", "cpu"):
             _keep_slow_depthwise_in_float32(model)
         return super().connect(model, optimizers, lr_schedulers)
+
+    @override
+    def clip_gradients(
+        self,
+        optimizer: Optimizer,
+        clip_val: int | float = 0.0,
+        gradient_clip_algorithm: GradClipAlgorithmType = GradClipAlgorithmType.NORM,
+    ) -> None:
+        # Lightning refuses this for every fused optimiser, but only with a scaler are its gradients
+        # too large until its own step.
+        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+        if clip_val > 0 and fused and self.scaler is not None:
+            raise ConfigError(
+                "Expected an optimizer that is not fused to clip gradients in 16-mixed precision, "
+                f"found a fused {type(optimizer).__name__}; set model.optimizer.fused to false, or "
+                "trainer.gradient_clip_val to null."
+            )
+        Precision.clip_gradients(self, optimizer, clip_val, gradient_clip_algorithm)
 
     @override
     def autocast_context_manager(self) -> torch.autocast:

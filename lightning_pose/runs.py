@@ -3,11 +3,21 @@
 import contextlib
 import os
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from lightning_pose.errors import ConfigError
 
-__all__ = ["Run"]
+__all__ = ["LAST", "PREVIOUS", "RESULT", "Run"]
+
+LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
+"""The checkpoint from which a run resumes, and the one before it."""
+
+RESULT = "result.json"
+"""The file that marks a run that has ended."""
 
 _VARIABLE = "LIGHTNING_POSE_RUN"
 """Tells the processes that Lightning starts for other devices which folder was claimed."""
@@ -19,7 +29,8 @@ _LAUNCHED = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 class Run:
     """The folder of one run.
 
-    Create one with `claim` for a new run or `resume` for an existing one.
+    Create one with `claim` for a new run or `find_unfinished` for an existing one. No other process
+    on this machine can train in the folder of a run until it is released.
 
     Attributes:
         folder: The run's folder, as the user wrote it: perhaps relative.
@@ -40,6 +51,7 @@ class Run:
         self.folder = folder
         # Absolute, so that a later change of the working directory does not affect it.
         self._claimed = folder.resolve() if claimed else None
+        self._lock: FileLock | None = None
 
     @classmethod
     def claim(cls, root: str | Path, experiment: str, name: str | None = None) -> "Run":
@@ -75,7 +87,7 @@ class Run:
             )
         parent = Path(root) / experiment
         stem = name or time.strftime("%Y-%m-%d_%H-%M-%S")
-        if next((os.environ[key] for key in _LAUNCHED if key in os.environ), "0") != "0":
+        if not _is_first():
             return cls(parent / stem)
         folder = parent / stem
         attempt = 1
@@ -99,27 +111,81 @@ class Run:
                 ) from error
             else:
                 os.environ[_VARIABLE] = str(folder.resolve())
-                return cls(folder, claimed=True)
+                run = cls(folder, claimed=True)
+                run._take()
+                return run
 
     @classmethod
-    def resume(cls, folder: str | Path) -> "Run":
-        """Open the folder of an existing run, in every process of a job.
+    def find_unfinished(
+        cls, root: str | Path, experiment: str, is_same: Callable[[Path], bool], name: str | None
+    ) -> "Run | None":
+        """Find the newest run that was stopped before its end, in every process of a job.
 
         Args:
-            folder: The run's folder.
+            root: The folder of all experiments.
+            experiment: The name of the experiment.
+            is_same: Whether the config.yaml of a run is that of the run to find.
+            name: The run's name, if it has one.
 
         Returns:
-            The run; `discard` leaves its folder alone.
+            The run, which has a checkpoint; None if there is none.
 
         Raises:
-            ConfigError: The folder is not that of a run.
+            ConfigError: Another process is training the run.
         """
-        folder = Path(folder)
-        if not (folder / "config.yaml").is_file():
+        if "LOCAL_RANK" in os.environ and _VARIABLE in os.environ:
+            run = cls(Path(os.environ[_VARIABLE]))
+            return run if run.checkpoints else None
+        parent = Path(root) / experiment
+        configs = list(parent.glob("*/config.yaml" if name is None else f"{name}/config.yaml"))
+        for config in sorted(configs, key=lambda path: path.stat().st_mtime, reverse=True):
+            run = cls(config.parent)
+            if not (run.folder / RESULT).exists() and run.checkpoints and is_same(config):
+                if _is_first():
+                    run._take()
+                    os.environ[_VARIABLE] = str(run.folder.resolve())
+                return run
+        return None
+
+    @property
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints from which it can resume, the newest first."""
+        return [path for name in (LAST, PREVIOUS) if (path := self.folder / name).is_file()]
+
+    def set_aside(self, is_same: Callable[[Path], bool]) -> None:
+        """Rename the folder of a run that was killed before its first checkpoint.
+
+        Its name is free then for the run that begins in its place. A run that has ended or has a
+        checkpoint keeps its name, and so does one of another config.
+
+        Args:
+            is_same: Whether the config.yaml of a run is that of the run which begins.
+
+        Raises:
+            ConfigError: Another process is training the run.
+        """
+        folder, config = self.folder, self.folder / "config.yaml"
+        if not _is_first() or not folder.is_dir() or (folder / RESULT).exists() or self.checkpoints:
+            return
+        # A run that was killed even before it wrote its config has claimed its folder at most.
+        started = config.is_file() or {path.name for path in folder.iterdir()} - {".lock"}
+        if started and not (config.is_file() and is_same(config)):
+            return
+        self._take()
+        names = (folder.with_name(f"{folder.name}_unfinished_{number}") for number in count(1))
+        folder.rename(next(name for name in names if not name.exists()))
+        self.release()
+
+    def _take(self) -> None:
+        """Keep other processes out of the folder."""
+        self._lock = FileLock(self.folder / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
             raise ConfigError(
-                f"Expected the folder of a run, found no config.yaml in {folder}; check the path."
-            )
-        return cls(folder)
+                f"Expected a run that nothing is training, found {self.folder} in use by another "
+                "process; wait until it has ended, or choose another --run name."
+            ) from error
 
     def discard(self) -> None:
         """Remove the folder of a run that failed before its first step, which frees its name.
@@ -131,7 +197,7 @@ class Run:
         if folder is None or not folder.is_dir():
             return
         files = list(folder.iterdir())
-        own = ("config.yaml", "hparams.yaml")
+        own = ("config.yaml", "hparams.yaml", ".lock")
         if all(path.name in own or path.name.startswith("events.out.tfevents.") for path in files):
             # Anything that cannot be removed, for example on a network drive, stays.
             with contextlib.suppress(OSError):
@@ -140,6 +206,13 @@ class Run:
                 folder.rmdir()
 
     def release(self) -> None:
-        """Let this process claim another folder; this one stays."""
+        """Let this process claim another folder, and other processes use this one, which stays."""
         self._claimed = None
+        if self._lock is not None:
+            self._lock.release()
         os.environ.pop(_VARIABLE, None)
+
+
+def _is_first() -> bool:
+    """Whether this process is the first of its job, or the only one."""
+    return next((os.environ[key] for key in _LAUNCHED if key in os.environ), "0") == "0"

@@ -12,7 +12,14 @@ from typing_extensions import override
 
 from lightning_pose.errors import ConfigError
 
-__all__ = ["Interval", "MakeOptimizer", "MakeScheduler", "WarmupCosine", "configure"]
+__all__ = [
+    "Interval",
+    "MakeOptimizer",
+    "MakeScheduler",
+    "WarmupCosine",
+    "configure",
+    "step_plateau",
+]
 
 MakeOptimizer = Callable[[Iterable[Any]], Optimizer]
 """Creates an optimiser from parameters."""
@@ -117,8 +124,8 @@ class WarmupCosine(LRScheduler):
 
 
 def configure(
-    parameters: Iterable[nn.Parameter],
-    weights: Iterable[nn.Parameter],
+    modules: tuple[nn.Module, nn.Module, nn.Module],
+    backbone_lr: float,
     optimizer: MakeOptimizer,
     lr_scheduler: MakeScheduler | None,
     interval: Interval,
@@ -127,26 +134,39 @@ def configure(
     """Create the optimiser and scheduler in the form that Lightning expects.
 
     Args:
-        parameters: The parameters of the network; frozen ones are left out.
-        weights: The parameters of the weighting, without weight decay, which would pull learnt
-            weights to 0.
+        modules: The heads, the backbone and the weighting. Frozen parameters are left out. The
+            weighting has no weight decay, which would pull learnt weights to 0.
+        backbone_lr: Learning rate of the backbone, relative to that of the heads.
         optimizer: Creates the optimiser.
         lr_scheduler: Creates the scheduler, if there is one.
-        interval: When the scheduler steps. ReduceLROnPlateau ignores this and steps after every
-            epoch with a validation; it is refused if validations are not scheduled by epochs.
-        trainer: Tells how long the training is, and how often it validates.
+        interval: When the scheduler steps; ReduceLROnPlateau ignores this.
+        trainer: Tells how long the training is.
 
     Returns:
         What `LightningModule.configure_optimizers` returns.
 
     Raises:
-        ConfigError: One of them rejects its settings, or the schedule has no length.
+        ConfigError: One of them rejects its settings, backbone_lr is not above 0, or the schedule
+            has no length.
     """
-    trained: list[Any] = [parameter for parameter in parameters if parameter.requires_grad]
-    if learnt := list(weights):
-        trained = [{"params": trained}, {"params": learnt, "weight_decay": 0.0}]
+    if not 0 < backbone_lr < math.inf:
+        raise ConfigError(
+            f"Expected model.backbone_lr above 0, found {backbone_lr}; 0.1 is usual for pretrained "
+            "weights, and the callback FreezeBackbone keeps them as they are."
+        )
+    heads, backbone, learnt = (
+        [parameter for parameter in module.parameters() if parameter.requires_grad]
+        for module in modules
+    )
+    groups: list[dict[str, Any]] = [{"params": [*backbone, *heads]}]
+    if backbone_lr != 1:
+        groups = [{"params": heads}, {"params": backbone}]
+    if learnt:
+        groups.append({"params": learnt, "weight_decay": 0.0})
     try:
-        made = optimizer(trained)
+        made = optimizer(groups)
+        if backbone_lr != 1:  # Before the scheduler, which takes it as the rate to start from.
+            made.param_groups[1]["lr"] *= backbone_lr
         scheduler = None if lr_scheduler is None else lr_scheduler(made)
     except ConfigError:
         raise
@@ -161,20 +181,31 @@ def configure(
     if isinstance(scheduler, WarmupCosine) and scheduler.total_steps is None and trainer:
         scheduler.set_total_steps(_training_steps(trainer, interval))
     if isinstance(scheduler, ReduceLROnPlateau):
-        # Its mode says which direction is better, and so which metric it can watch.
-        config["monitor"] = "val/main" if scheduler.mode == "max" else "val/loss"
-        # There is a new value only after a validation, which not every epoch has.
-        every = 1 if trainer is None else trainer.check_val_every_n_epoch
-        by_the_clock = getattr(trainer, "_val_check_time_interval", None)
-        never = trainer is not None and trainer.limit_val_batches == 0
-        if every is None or by_the_clock or never:
+        if trainer is not None and trainer.limit_val_batches == 0:
             raise ConfigError(
-                "Expected validations at fixed epochs for ReduceLROnPlateau, found a trainer with "
-                "check_val_every_n_epoch null, limit_val_batches 0 or a time as "
-                "val_check_interval; change that setting, or choose another scheduler."
+                "Expected validations for ReduceLROnPlateau, found limit_val_batches 0; raise it, "
+                "or choose another scheduler."
             )
-        config |= {"interval": "epoch", "frequency": every}
+        # It follows the validations, see `step_plateau`, and not Lightning, which leaves it out of
+        # the epoch in which a run was resumed.
+        config["reduce_on_plateau"] = False
     return {"optimizer": made, "lr_scheduler": config}
+
+
+def step_plateau(
+    scheduler: Any,
+    main: float | Tensor,
+    loss: float | Tensor,
+) -> None:
+    """Tell ReduceLROnPlateau the result of a validation; do nothing for other schedulers.
+
+    Args:
+        scheduler: What `LightningModule.lr_schedulers` returns.
+        main: The main metric, for the mode "max".
+        loss: The loss, for the mode "min".
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(float(main if scheduler.mode == "max" else loss))
 
 
 def _training_steps(trainer: pl.Trainer, interval: str) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_pose.errors import DivergedError
 from lightning_pose.features import Features
+from lightning_pose.logged_steps import is_logged
 from lightning_pose.losses.terms import LossTerms, over_processes
 from lightning_pose.weightings.base import TrainingStep, Weighting
 
@@ -49,8 +50,9 @@ class TrainingLosses:
             module: Has the trainer, if there is one, the step and the epoch.
 
         Returns:
-            The total, the step that the weighting has seen, and the numbers to log: the loss of
-            each head that has labels in this step, over all processes, and their total under "".
+            The total, the step that the weighting has seen, and the numbers to log by name, over
+            all processes: the total ("train/loss"), and, in a step that the loggers write, the loss
+            and the weight of each head that has labels ("train/loss/HEAD", "weight/HEAD").
 
         Raises:
             DivergedError: The total is not finite.
@@ -78,25 +80,32 @@ class TrainingLosses:
         # Autocast would compute the products of gradients in half precision.
         with torch.autocast(module.device.type, enabled=False):
             weighting.observe(step)
-        return weighting(losses), step, self._read(overall, weighting, step.step)
+        numbers = self._read(overall, weighting, step.step)
+        if trainer is not None and not is_logged(trainer):
+            numbers = {"train/loss": numbers["train/loss"]}
+        return weighting(losses), step, numbers
 
     @torch.no_grad()
     def _read(
         self, overall: Mapping[str, LossTerms], weighting: Weighting, step: int
     ) -> dict[str, float]:
-        """Read the losses over all processes as plain numbers, and note which heads had labels."""
+        """Read the losses and weights as plain numbers, and note which heads had labels."""
         means = {name: terms.mean() for name, terms in overall.items()}
         labelled = [terms.weight.sum() for terms in overall.values()]
-        # In one transfer, because each wait for the device costs time.
-        numbers = torch.stack([*means.values(), *labelled, weighting(means)]).tolist()
-        refuse_infinite(dict(zip(means, numbers, strict=False)), numbers[-1], step)
         weights = weighting.head_weights()
-        found = {"": numbers[-1]}
+        # A weight that is a tensor changes from step to step.
+        changing = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+        # In one transfer, because each wait for the device costs time.
+        read = [*means.values(), *labelled, *changing.values(), weighting(means)]
+        table = torch.stack(read).tolist()
+        refuse_infinite(dict(zip(means, table, strict=False)), table[-1], step)
+        numbers = {**weights, **dict(zip(changing, table[2 * len(means) :], strict=False))}
+        found = {"train/loss": table[-1]}
         self.trained = self.trained or set()
-        for name, value, count in zip(means, numbers, numbers[len(means) :], strict=False):
-            # A weight that is a tensor changes from step to step.
-            if count > 0 and (isinstance(weights[name], Tensor) or weights[name] > 0):
-                found[name] = value
+        for name, value, count in zip(means, table, table[len(means) :], strict=False):
+            weight = float(numbers[name])
+            if count > 0 and (name in changing or weight > 0):
+                found |= {f"train/loss/{name}": value, f"weight/{name}": weight}
                 self.trained.add(name)
         return found
 

@@ -64,6 +64,12 @@ def init_from(model: PoseModule, path: str | Path, allow: Sequence[str] = ()) ->
 
 def _carry_over(head: Head, donor: Head, where: str, path: str | Path) -> str:
     """Copy a head's weights; report how many of its joints they cover if that is not all."""
+    if head.steps != donor.steps:
+        raise CheckpointError(
+            f"Expected {where} to predict {', '.join(donor.steps)} in this order, as in {path}, "
+            f"found {', '.join(head.steps)}; set its order to that of the checkpoint, or rename "
+            "the head so that it starts from initial weights."
+        )
     ours, theirs = head.joint_rows(), donor.joint_rows()
     state = donor.state_dict()
     note = ""

@@ -1,8 +1,9 @@
-"""Batches of synthetic people for tests: a coloured dot at every joint, a disc for the mask."""
+"""Batches of synthetic people for tests: joints are coloured dots, masks are discs."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lightning_pose.batch import Batch, collate
@@ -12,6 +13,9 @@ from lightning_pose.skeletons import LSP14
 
 if TYPE_CHECKING:
     from lightning_pose.module import PoseModule
+
+LABELS = {"activity": ["run", "sit", "jump"], "height": []}
+"""The image-level labels of these people."""
 
 
 def make_sample(seed: int, size: tuple[int, int] = (64, 64)) -> CroppedSample:
@@ -48,7 +52,7 @@ def make_sample(seed: int, size: tuple[int, int] = (64, 64)) -> CroppedSample:
             head_size=float(np.linalg.norm(neck - head_top)),
             torso_size=float(np.linalg.norm(shoulder - hip)),
             area=float(mask.sum()),
-            labels={},
+            labels={"activity": seed % 3, "height": 160.0 + seed},
             person_id=seed,
             image_id=f"drawn_{seed}.png",
         ),
@@ -56,8 +60,16 @@ def make_sample(seed: int, size: tuple[int, int] = (64, 64)) -> CroppedSample:
 
 
 def make_batch(count: int = 4, size: tuple[int, int] = (64, 64), seed: int = 0) -> Batch:
-    """A batch of such people, with all joints and all mask pixels known."""
+    """A batch of such people, with all joints, mask pixels and labels known."""
     return collate([make_sample(seed + person, size) for person in range(count)])
+
+
+def forget_labels(batch: Batch, people: slice = slice(None)) -> None:
+    """Make everything that is labelled unknown, for some people of a batch."""
+    batch.visibility[people] = 0
+    batch.mask[people] = -1
+    batch.labels["activity"][people] = -1
+    batch.labels["height"][people] = torch.nan
 
 
 def training_step(model: "PoseModule", batch: Batch) -> Tensor:

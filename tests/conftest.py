@@ -36,6 +36,14 @@ def seeds():
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def wandb_data(tmp_path_factory):
+    """Keep the copies that W&B makes of an artifact's files out of the home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_DATA_DIR", str(tmp_path_factory.mktemp("wandb")))
+        yield
+
+
 _reached_for: list[str] = []
 
 

@@ -25,7 +25,7 @@ def wait_for_write(pid: int, folder: Path, count: int) -> None:
     """Wait until a run writes its last.ckpt for the nth time."""
     seen, there = 0, False
     while seen < count:
-        before, there = there, (folder / "last.ckpt.part").exists()
+        before, there = there, (folder / "new.last.ckpt.part").exists()
         seen += there and not before
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             raise SystemExit(f"Expected {count} checkpoints in {folder}, found {seen}.")

@@ -11,8 +11,7 @@ import torch
 
 from lightning_pose import checkpoint, formats, parts
 from lightning_pose.backbones import Backbone, SMPBackbone, UNet
-from lightning_pose.codecs.heatmaps import find_peaks, windows
-from lightning_pose.codecs.joint_labels import _blur
+from lightning_pose.codecs.heatmaps import blur, find_peaks, windows
 from lightning_pose.errors import CheckpointError, InputError
 from lightning_pose.geometry import from_grid
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
@@ -230,7 +229,7 @@ def joints_as_decoded_then(head: SoftmaxJointHead, logits: torch.Tensor) -> torc
     """The joints of a softmax-joint head as decoded when format 1 was written."""
     probability, radius = logits.softmax(dim=1), head.radius
     joints, reach = probability[:, 1:], 0.8 * radius
-    peaks, _ = find_peaks(_blur(joints, radius / 2))
+    peaks, _ = find_peaks(blur(joints, radius / 2))
     window = math.ceil(radius + reach)
     evidence = windows(joints - probability[:, :1], peaks, window)
     steps = torch.linspace(-reach, reach, 2 * math.ceil(4 * reach) + 1)
@@ -257,7 +256,7 @@ def test_format_1_is_still_read() -> None:
     assert model.input_spec == InputSpec((32, 48), enlarge=1.25)
     # Its map has stride 1, where cells are pixels.
     assert model.heads["heatmap"].sigma == 1.5
-    assert list(model.metrics) == ["PCKh", "PCK", "RMSE", "Dice"]
+    assert list(model.metrics) == ["PCKh", "PCK", "RMSE", "Dice", "Accuracy", "MAE"]
 
 
 def test_a_sigma_in_cells_of_format_1_becomes_pixels(tmp_path: Path) -> None:

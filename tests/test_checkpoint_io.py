@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
+from lightning_pose.errors import CheckpointError
 
 OLD, NEW = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
 
@@ -34,7 +35,7 @@ def test_a_full_disk_leaves_the_one_before(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"No space left.* earlier checkpoints are kept"):
         AtomicCheckpointIO().save_checkpoint(NEW, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], OLD["weights"])
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]

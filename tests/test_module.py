@@ -15,6 +15,7 @@ from lightning_pose.backbones import UNet
 from lightning_pose.batch import Batch, collate
 from lightning_pose.datamodules import SyntheticDataModule
 from lightning_pose.errors import ConfigError, DataError, DivergedError, InputError
+from lightning_pose.evaluation import Evaluation
 from lightning_pose.heads import Head, HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
@@ -283,38 +284,27 @@ def test_the_scheduler_steps_at_its_interval(interval: str) -> None:
     assert rate == pytest.approx(0.5**4 if interval == "step" else 0.5**2)
 
 
-@pytest.mark.parametrize(("mode", "watched"), [("max", "val/main"), ("min", "val/loss")])
-def test_plateaus_are_watched_where_better_has_that_direction(mode: str, watched: str) -> None:
-    plateau = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, mode=mode)
-    module = model(lr_scheduler=plateau)
-    assert module.configure_optimizers()["lr_scheduler"]["monitor"] == watched
-    fit(module, steps=2)
-
-
-def test_a_plateau_waits_for_a_validation_whatever_the_interval() -> None:
-    plateau = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0, factor=0.5)
-    module = model(lr_scheduler=plateau, lr_interval="step", optimizer=partial(Adam, lr=1.0))
-    module.validation_step = lambda *_: module.log("val/loss", torch.tensor(1.0), batch_size=2)
-    module.on_validation_epoch_end = lambda: None
-    trainer = fit(module, steps=12, check_val_every_n_epoch=2)  # Epochs of two batches.
-    # The first value is the best so far; each one that is no better halves the rate.
-    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5**2
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"check_val_every_n_epoch": None, "val_check_interval": 3},
-        {"limit_val_batches": 0},
-        {"val_check_interval": "00:00:10:00"},
-    ],
-)
-def test_a_plateau_without_a_validation_every_so_many_epochs_is_refused(
-    settings: dict[str, object],
+@pytest.mark.parametrize("interval", ["epoch", "step"])
+@pytest.mark.parametrize("settings", [{"check_val_every_n_epoch": 2}, {"val_check_interval": 1}])
+def test_a_plateau_steps_after_every_validation(
+    settings: dict[str, int], interval: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen = []
+    plateau = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, patience=0, factor=0.5)
+    module = model(lr_scheduler=plateau, lr_interval=interval, optimizer=partial(Adam, lr=1.0))
+    constant = {"": torch.tensor(1.0)}, {"main": torch.tensor(0.5)}
+    monkeypatch.setattr(Evaluation, "compute", lambda *_: seen.append(1) or constant)
+    # Epochs of two batches.
+    trainer = fit(module, steps=8, num_sanity_val_steps=0, **settings)
+    assert len(seen) == (2 if settings == {"check_val_every_n_epoch": 2} else 8)
+    # The first value is the best so far; each one that is no better halves the rate.
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5 ** (len(seen) - 1)
+
+
+def test_a_plateau_without_validations_is_refused() -> None:
     module = model(lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau)
-    with pytest.raises(InputError, match="for ReduceLROnPlateau, found"):
-        fit(module, steps=8, **settings)
+    with pytest.raises(InputError, match="Expected validations for ReduceLROnPlateau, found"):
+        fit(module, steps=8, limit_val_batches=0)
 
 
 def test_without_a_head_size_the_next_metric_is_the_main_one() -> None:

@@ -59,7 +59,7 @@ def distributions(package: str) -> set[str]:
 
 
 def test_everything_imported_is_declared():
-    declared = set(requirements("imagenet"))
+    declared = set(requirements("imagenet", "dashboard"))
     missing = {
         name: path for name, path in imported().items() if not distributions(name) & declared
     }
@@ -68,7 +68,7 @@ def test_everything_imported_is_declared():
 
 def test_everything_declared_is_imported():
     used = set().union(*map(distributions, imported()))
-    idle = set(requirements("imagenet")) - used - set(NOT_IMPORTED)
+    idle = set(requirements("imagenet", "dashboard")) - used - set(NOT_IMPORTED)
     assert not idle, f"In pyproject.toml, but neither imported nor in NOT_IMPORTED: {idle}"
 
 
@@ -79,7 +79,7 @@ def pins() -> dict[str, str]:
 
 
 def test_constraints_record_a_version_that_is_allowed():
-    needed = requirements("imagenet", "test", "dev")
+    needed = requirements("imagenet", "dashboard", "test", "dev")
     del needed[PROJECT["name"]]
     for name, requirement in needed.items():
         assert name in pins(), f"No line for {name}; run .ci/constraints.py"
@@ -147,9 +147,10 @@ def test_the_wheel_has_the_package_and_its_configs(wheel):
     names = set(wheel.namelist())
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "lightning_pose").rglob("*.py")}
     configs = {
-        f"lightning_pose/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")
+        f"lightning_pose/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.*")
     }
     assert "lightning_pose/configs/combined.yaml" in configs
+    assert "lightning_pose/configs/cluster/fit.sbatch" in configs
     assert sources | configs | {"lightning_pose/py.typed"} <= names
 
 
@@ -158,7 +159,7 @@ def test_the_wheel_has_nothing_else(wheel):
     folders = {name.split("/")[0] for name in wheel.namelist()}
     assert folders == {"lightning_pose", information}
     kinds = {Path(name).suffix for name in wheel.namelist() if name.startswith("lightning_pose/")}
-    assert kinds == {".py", ".typed", ".yaml"}
+    assert kinds == {".py", ".typed", ".yaml", ".sbatch"}
 
 
 def test_the_wheel_brings_its_command_and_licence(wheel):

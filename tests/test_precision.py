@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lightning_pose import precision
+from lightning_pose.errors import ConfigError
 from lightning_pose.precision import AutoPrecision, choose_precision
 
 
@@ -95,6 +96,27 @@ def test_float16_scales_losses_and_keeps_its_scale(monkeypatch: pytest.MonkeyPat
     # The next fit, validate or test of the same trainer connects it again.
     plugin.connect(nn.Linear(1, 1), [], [])
     assert plugin.scaler is scaler
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("chosen", ["bf16-mixed", "16-mixed"])
+def test_a_fused_optimizer_clips_unless_losses_are_scaled(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, fused: bool
+) -> None:
+    monkeypatch.setattr(precision, "choose_precision", lambda device: chosen)
+    plugin = AutoPrecision()
+    layer = nn.Linear(4, 1, bias=False)
+    plugin.connect(layer, [], [])
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=fused)
+    layer.weight.grad = torch.full((1, 4), 3.0)
+    if fused and chosen == "16-mixed":
+        with pytest.raises(ConfigError, match="found a fused AdamW; set"):
+            plugin.clip_gradients(optimizer, 1.5)
+        plugin.clip_gradients(optimizer, 0.0)
+        assert layer.weight.grad.norm() == 6
+    else:
+        plugin.clip_gradients(optimizer, 1.5)
+        assert layer.weight.grad.norm().item() == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(("avx512", "amx"), [(True, False), (False, True), (False, False)])

@@ -18,6 +18,8 @@ MODULES = {
     "PCK": "metrics",
     "PCKh": "metrics",
     "RMSE": "metrics",
+    "MAE": "metrics",
+    "Accuracy": "metrics",
     "Dice": "metrics",
     "InputError": "errors",
 }

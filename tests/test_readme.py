@@ -19,7 +19,14 @@ from tests.test_checkpoint import small_model, write
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/own_data.md", "docs/prepare.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/cluster.md",
+    "docs/own_data.md",
+    "docs/prepare.md",
+    "docs/wandb.md",
+)
 
 
 def blocks(document: str) -> list[str]:
@@ -73,6 +80,14 @@ def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
             assert not option.startswith("--") or name in known, f"No {name} in {command}"
 
 
+def check_job(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    """`sbatch` must name a job file of ours, after its own options; the others are ours."""
+    place = next(n for n, word in enumerate(words) if not word.startswith("--"))
+    job, options = Path(words[place]), words[place + 1 :]
+    assert (ROOT / job).is_file(), f"{job} is not in the repository"
+    check_lightning([job.stem, *options], capsys)
+
+
 def check_pip(words: list[str]) -> None:
     """`pip install` must name our folder, one of our extras, or an option that we know."""
     assert words[0] == "install"
@@ -111,6 +126,10 @@ def test_every_command_is_spelt_right(document, capsys, monkeypatch):
         match words:
             case ["lightning", *rest] | ["python", "-m", "lightning_pose", *rest]:
                 check_lightning(rest, capsys)
+            case ["torchrun", *rest]:
+                check_lightning(rest[rest.index("lightning_pose") + 1 :], capsys)
+            case ["sbatch", *rest]:
+                check_job(rest, capsys)
             case ["pip", *rest] | ["python", "-m", "pip", *rest]:
                 check_pip(rest)
             case ["pytest", *rest] | ["python", "-m", "pytest", *rest]:
@@ -129,6 +148,10 @@ def test_every_command_is_spelt_right(document, capsys, monkeypatch):
             ]:
                 pass
             case ["tensorboard", "--logdir", _]:
+                pass
+            case ["wandb", "sweep", path]:
+                assert (ROOT / path).is_file(), f"{path} is not in the repository"
+            case ["wandb", ("login" | "sync" | "agent"), *_]:
                 pass
             case _:
                 pytest.fail(f"{document} says `{shlex.join(words)}`, which this test cannot check.")
@@ -170,4 +193,5 @@ def test_the_gate_finds_its_blocks(name):
 def test_every_link_into_the_repository_leads_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / document).read_text()):
         if not re.match(r"[a-z]+:", target):
-            assert (ROOT / target).exists(), f"{document} links to {target}, which is not there"
+            there = (ROOT / document).parent / target
+            assert there.exists(), f"{document} links to {target}, which is not there"

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import Run
@@ -61,7 +62,7 @@ def test_a_folder_with_anything_else_in_it_stays_whole(tmp_path: Path, name: str
     run = Run.claim(tmp_path, "combined", "mine")
     names = begin(run, name)
     run.discard()
-    assert {path.name for path in run.folder.iterdir()} == names
+    assert {path.name for path in run.folder.iterdir()} == {*names, ".lock"}
 
 
 def test_a_released_run_stays(tmp_path: Path) -> None:
@@ -141,23 +142,115 @@ def test_a_process_that_another_launcher_started_makes_no_folder(
     assert folder.is_dir()
 
 
+def stopped(root: Path, name: str, config: str = "mine") -> Path:
+    """A run that was stopped after a checkpoint."""
+    run = Run.claim(root, "combined", name)
+    (run.folder / "config.yaml").write_text(config)
+    (run.folder / "last.ckpt").touch()
+    run.release()
+    return run.folder
+
+
+def find(root: Path, name: str | None = None) -> Run | None:
+    return Run.find_unfinished(root, "combined", lambda path: path.read_text() == "mine", name)
+
+
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_resumed_run_is_the_same_folder_in_every_process(
+def test_an_unfinished_run_is_the_same_folder_in_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
 ) -> None:
-    first = Run.claim(tmp_path, "combined", "mine")
-    begin(first)
-    first.release()
+    folder = stopped(tmp_path, "first")
     monkeypatch.setenv("SLURM_PROCID", rank)
-    again = Run.resume(str(first.folder))
-    assert again.folder == first.folder
-    again.discard()
-    assert (first.folder / "config.yaml").is_file(), "it was there before"
+    run = find(tmp_path)
+    assert run.folder == folder
+    assert run.checkpoints == [folder / "last.ckpt"]
+    run.discard()
+    assert (folder / "last.ckpt").is_file(), "it was there before"
+    run.release()
 
 
-def test_only_the_folder_of_a_run_is_resumed(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    for folder in (tmp_path / "pictures", tmp_path / "nowhere"):
-        with pytest.raises(ConfigError, match=r"folder of a run, found no config\.yaml in"):
-            Run.resume(folder)
-    assert not (tmp_path / "nowhere").exists()
+def test_a_process_for_another_device_continues_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(tmp_path, "first")
+    run = find(tmp_path)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert find(tmp_path).folder == folder, "the lock is that of the first process"
+    run.release()
+
+
+def test_a_run_that_has_ended_or_has_another_config_is_not_continued(tmp_path: Path) -> None:
+    (stopped(tmp_path, "ended") / "result.json").touch()
+    stopped(tmp_path, "other", config="other")
+    (stopped(tmp_path, "early") / "last.ckpt").unlink()
+    assert find(tmp_path) is None
+    assert find(tmp_path, "ended") is None
+    assert find(tmp_path, "nothing") is None
+
+
+def test_the_newest_of_several_runs_is_continued_unless_one_is_named(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "old")):
+        os.utime(stopped(tmp_path, name) / "config.yaml", (1e9 - age, 1e9 - age))
+    run = find(tmp_path)
+    assert run.folder.name == "new"
+    run.release()
+    run = find(tmp_path, "old")
+    assert run.folder.name == "old"
+    run.release()
+
+
+def test_a_run_in_use_is_not_continued(tmp_path: Path) -> None:
+    run = Run(stopped(tmp_path, "first"))
+    with FileLock(run.folder / ".lock"), pytest.raises(ConfigError, match="in use by another"):
+        find(tmp_path)
+
+
+def test_the_checkpoint_before_the_last_is_the_second_choice(tmp_path: Path) -> None:
+    folder = stopped(tmp_path, "first")
+    (folder / "last.previous.ckpt").touch()
+    assert [path.name for path in Run(folder).checkpoints] == ["last.ckpt", "last.previous.ckpt"]
+
+
+def set_aside(root: Path, name: str) -> None:
+    Run(root / "combined" / name).set_aside(lambda path: path.read_text() == "mine")
+
+
+def test_a_run_without_a_checkpoint_gives_up_its_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        early = stopped(tmp_path, "early")
+        (early / "last.ckpt").unlink()
+        (early / "metrics.csv").write_text(str(number))
+        set_aside(tmp_path, "early")
+        assert not early.exists()
+        aside = early.with_name(f"early_unfinished_{number}")
+        assert (aside / "metrics.csv").read_text() == str(number)
+    # Killed before it had written its config.
+    Run.claim(tmp_path, "combined", "empty").release()
+    set_aside(tmp_path, "empty")
+    Run.claim(tmp_path, "combined", "empty").release()
+
+
+@pytest.mark.parametrize("kind", ["with a checkpoint", "ended", "of another config", "a folder"])
+def test_nothing_else_gives_up_its_name(tmp_path: Path, kind: str) -> None:
+    folder = stopped(tmp_path, "first", "other" if kind == "of another config" else "mine")
+    if kind != "with a checkpoint":
+        (folder / "last.ckpt").unlink()
+    if kind == "ended":
+        (folder / "result.json").touch()
+    if kind == "a folder":
+        (folder / "config.yaml").rename(folder / "notes.txt")
+    names = {path.name for path in folder.iterdir()}
+    set_aside(tmp_path, "first")
+    set_aside(tmp_path, "nothing")
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_a_run_in_use_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = stopped(tmp_path, "early")
+    (early / "last.ckpt").unlink()
+    with FileLock(early / ".lock"), pytest.raises(ConfigError, match="in use by another"):
+        set_aside(tmp_path, "early")
+    # The first process of a job does it for the others.
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    set_aside(tmp_path, "early")
+    assert early.is_dir()

@@ -2,6 +2,7 @@
 
 import io
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lightning_pose.errors import InputError
-from lightning_pose.schedules import WarmupCosine
+from lightning_pose.schedules import WarmupCosine, configure, step_plateau
 
 
 def make(
@@ -125,3 +126,65 @@ def test_resumed_with_more_steps_it_follows_the_longer_curve(stop: int) -> None:
 def test_bad_settings_are_refused(warmup: float, total: int) -> None:
     with pytest.raises(InputError, match="Expected"):
         make(warmup=warmup, total=total)
+
+
+def configured(backbone_lr: float, learnt: bool = False, **settings: object) -> tuple:
+    """Heads, backbone and weighting of at most one layer, and what is configured for them."""
+    modules = (nn.Linear(2, 2), nn.Linear(3, 3), nn.Linear(1, 1) if learnt else nn.Identity())
+    make = {"optimizer": partial(torch.optim.AdamW, lr=0.5), "lr_scheduler": None, **settings}
+    return modules, configure(modules, backbone_lr, **make, interval="epoch", trainer=None)
+
+
+def test_by_default_heads_and_backbone_are_one_group() -> None:
+    (heads, backbone, _), optimizer = configured(1.0)
+    (group,) = optimizer.param_groups
+    assert group["lr"] == 0.5
+    expected = [*backbone.parameters(), *heads.parameters()]
+    assert [id(one) for one in group["params"]] == [id(one) for one in expected]
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_the_backbone_has_its_own_rate_and_the_weighting_no_decay(learnt: bool) -> None:
+    modules, optimizer = configured(0.1, learnt)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == pytest.approx([0.5, 0.05, 0.5] if learnt else [0.5, 0.05])
+    for module, group in zip(modules[: len(rates)], optimizer.param_groups, strict=True):
+        assert [id(one) for one in group["params"]] == [id(one) for one in module.parameters()]
+    if learnt:
+        assert optimizer.param_groups[2]["weight_decay"] == 0
+
+
+def test_a_schedule_keeps_the_ratio() -> None:
+    _, made = configured(0.1, lr_scheduler=partial(WarmupCosine, warmup=0.3, total_steps=10))
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    for _ in range(10):
+        heads, backbone = (group["lr"] for group in optimizer.param_groups)
+        assert backbone == pytest.approx(0.1 * heads)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    modules = (nn.Linear(2, 2), nn.Linear(3, 3).requires_grad_(False), nn.Identity())
+    for factor in (1.0, 0.1):
+        made = configure(modules, factor, torch.optim.SGD, None, "epoch", None)
+        found = [one for group in made.param_groups for one in group["params"]]
+        assert [id(one) for one in found] == [id(one) for one in modules[0].parameters()]
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
+def test_a_bad_rate_of_the_backbone_is_refused(factor: float) -> None:
+    with pytest.raises(InputError, match=r"model\.backbone_lr above 0, found"):
+        configured(factor)
+
+
+@pytest.mark.parametrize(("mode", "better"), [("max", {"main": 2.0}), ("min", {"loss": 0.5})])
+def test_a_plateau_watches_what_its_mode_says(mode: str, better: dict[str, float]) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode, patience=0, factor=0.5)
+    step_plateau(plateau, main=1.0, loss=1.0)
+    step_plateau(plateau, **{"main": 1.0, "loss": 1.0, **better})
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    step_plateau(plateau, main=1.0, loss=1.0)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    step_plateau(None, main=1.0, loss=1.0)

@@ -7,41 +7,43 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
-from torchjd.aggregation import IMTLG, MGDA, IMTLGWeighting, MGDAWeighting
 
 from lightning_pose.backbones import UNet
 from lightning_pose.batch import Batch, collate
 from lightning_pose.errors import ConfigError
-from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.heads import (
+    AttentionLSTMHead,
+    ClassHead,
+    HeatmapHead,
+    IntegralHead,
+    MaskHead,
+    RefinementHead,
+    RegressionHead,
+    SharedHeatmapHead,
+    SoftmaxJointHead,
+    ValueHead,
+)
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.losses.terms import LossTerms, over_processes
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import FixedWeighting, TrainingStep
-from tests.batches import make_batch, make_sample, training_step
+from tests.batches import LABELS, make_batch, make_sample, training_step
+from tests.test_contract import tensors
 from tests.toy_parts import (
     AuxBackbone,
-    CascadeHead,
-    ClassHead,
-    GramianWeighting,
-    OneChannelHead,
     OwnBackwardWeighting,
-    RecurrentHead,
-    ScalarHead,
     TwoStageHead,
-    UncertaintyWeighting,
 )
 
 SIZE = (64, 64)
-LABELS = {"activity": ["run", "sit", "jump"], "height": []}
 TOYS = {
-    "recurrent": RecurrentHead,
-    "cascade": CascadeHead,
-    "activity": ClassHead,
-    "height": ScalarHead,
-    "one_channel": OneChannelHead,
+    "recurrent": lambda: AttentionLSTMHead(hidden=8, attention=8),
+    "cascade": lambda: RefinementHead(RegressionHead(hidden=8), 24.0, 16, 4),
+    "shared_heatmap": SharedHeatmapHead,
     "two_stages": TwoStageHead,
 }
+HEIGHT = partial(ValueHead, "height", mean=160.0, std=10.0)
 QUIET = {
     "accelerator": "cpu",
     "logger": False,
@@ -119,16 +121,16 @@ def test_a_toy_head_is_fitted_by_the_trainer(name):
 
 
 def test_a_head_that_no_metric_judges_is_judged_by_its_loss():
-    module = model({"activity": ClassHead()})
+    module = model({"map": SharedHeatmapHead()})
     loader = DataLoader(labelled_samples(4), batch_size=4, collate_fn=collate)
     trainer = pl.Trainer(max_epochs=1, **QUIET)
     trainer.fit(module, loader, loader)
     figures = trainer.callback_metrics
-    assert figures["val/main"] == -figures["val/loss/activity"] < 0
+    assert figures["val/main"] == -figures["val/loss/map"] < 0
 
 
 def test_unknown_labels_neither_teach_nor_weigh():
-    module = model({"activity": ClassHead(), "height": ScalarHead()}).eval()
+    module = model({"activity": ClassHead("activity"), "height": HEIGHT()}).eval()
     samples = labelled_samples(4)
     batch, known = collate(samples), collate(samples[::2])
     terms = module.network.losses(module(batch.image), batch)
@@ -143,20 +145,6 @@ def test_unknown_labels_neither_teach_nor_weigh():
         assert output.grad[::2].any()
 
 
-def test_the_target_of_a_correction_depends_on_the_estimate():
-    module = model({"cascade": CascadeHead()}).eval()
-    batch = make_batch(2)
-    head, output = module.heads["cascade"], module(batch.image)["cascade"]
-    before = head.encode(batch, output)[1].value
-    after = head.encode(batch, (output[0] + 0.5, output[1]))[1].value
-    torch.testing.assert_close(after, before - 0.5)
-    # It looks at the image again: another image with the same features gives another correction.
-    features = module.network.features(batch.image)
-    darker = replace(features, image=features.image - 1)
-    assert not torch.equal(head(features)[1], head(darker)[1])
-    assert torch.equal(head(features)[0], head(darker)[0])
-
-
 @pytest.mark.parametrize("name", list(TOYS))
 def test_the_flip_test_of_a_toy_head_is_the_same_for_the_mirrored_image(name):
     module = model({name: TOYS[name]()}).eval()
@@ -168,9 +156,6 @@ def test_the_flip_test_of_a_toy_head_is_the_same_for_the_mirrored_image(name):
         torch.testing.assert_close(
             plain.keypoints, torch.stack((63 - x, y), dim=2), atol=1e-3, rtol=1e-4
         )
-    for field in ("probabilities", "value"):
-        if getattr(plain, field) is not None:
-            torch.testing.assert_close(getattr(plain, field), getattr(mirrored, field))
     for field in ("heatmap", "attention"):
         if getattr(plain, field) is not None:
             torch.testing.assert_close(getattr(plain, field), getattr(mirrored, field).flip(3))
@@ -184,6 +169,9 @@ EVERY_HEAD = {
     "joints": SoftmaxJointHead,
     "heatmap": HeatmapHead,
     "coordinates": RegressionHead,
+    "mean": IntegralHead,
+    "activity": partial(ClassHead, "activity", "dense", classifier="test_resnet"),
+    "height": HEIGHT,
     **TOYS,
 }
 
@@ -252,10 +240,12 @@ def test_padding_of_unequal_images_does_not_teach():
         far["dense"][person, :, height:] = far["dense"][person, :, :, width:] = 9
         far["deep"][person, :, height // 16 :] = far["deep"][person, :, :, width // 16 :] = 9
     other = replace(features, dense=features.dense + far["dense"], deep=features.deep + far["deep"])
-    for name in ("mask", "joints", "heatmap", "coordinates", "one_channel"):
+    pooled = ("coordinates", "recurrent", "mean", "activity", "height")
+    for name in ("mask", "joints", "heatmap", "shared_heatmap", *pooled):
         head = module.heads[name]
         output = head(other)
-        assert not torch.equal(output, outputs[name]) or name == "coordinates"
+        same = all(map(torch.equal, tensors(output), tensors(outputs[name])))
+        assert not same or name in pooled
         found = head.loss(output, head.encode(batch, output)).mean()
         torch.testing.assert_close(found, before[name].mean(), msg=name)
 
@@ -322,55 +312,7 @@ def test_losses_of_a_validation_do_not_depend_on_the_batch_size():
     assert figures[1] == pytest.approx(figures[2], rel=1e-5)
 
 
-# Weightings on gradients.
-
-
-def feature_jacobian(module, batch):
-    """Each head's gradient at the features, the plain way: by one backward pass per head."""
-    features = module.network.features(batch.image)
-    rows = []
-    for head in module.heads.values():
-        maps = [value.detach().requires_grad_() for value in features.maps]
-        own = replace(features, dense=maps[0], deep=maps[1], aux=tuple(maps[2:]))
-        output = head(own)
-        head.loss(output, head.encode(batch, output)).mean().backward()
-        grads = [torch.zeros_like(m) if m.grad is None else m.grad for m in maps]
-        rows.append(torch.cat([grad.flatten() for grad in grads]))
-    return torch.stack(rows)
-
-
-def two_heads():
-    return {"heatmap": HeatmapHead(), "joints": SoftmaxJointHead(), "mask": MaskHead()}
-
-
-@pytest.mark.parametrize(("solve", "aggregate"), [(MGDAWeighting, MGDA), (IMTLGWeighting, IMTLG)])
-def test_weights_from_the_gramian_are_those_of_torchjd(solve, aggregate):
-    module = model(two_heads(), weighting=GramianWeighting())
-    module.weighting.solve = solve()
-    batch = make_batch(3)
-    total = training_step(module, batch)
-    jacobian = feature_jacobian(module, batch)
-    torch.testing.assert_close(module.weighting.gram, jacobian @ jacobian.T, rtol=2e-2, atol=1e-5)
-    weights = solve()(jacobian @ jacobian.T)
-    assert weights.std() > 0.05, "a case in which the weights are unequal"
-    torch.testing.assert_close(module.weighting.present, weights, rtol=2e-2, atol=1e-3)
-    # The gradient that reaches the features is torchjd's aggregation of the heads' gradients.
-    expected = aggregate()(jacobian)
-    torch.testing.assert_close(module.weighting.present @ jacobian, expected, rtol=3e-2, atol=1e-4)
-    total.backward()
-    assert all(parameter.grad is not None for parameter in module.network.parameters())
-
-
-@pytest.mark.parametrize(
-    "settings", [{}, {"precision": "bf16-mixed"}, {"accumulate_grad_batches": 2}]
-)
-def test_a_gramian_weighting_trains_under(settings):
-    weighting = GramianWeighting()
-    module = model(two_heads(), weighting=weighting)
-    loader = DataLoader([make_sample(n) for n in range(4)], batch_size=2, collate_fn=collate)
-    pl.Trainer(max_epochs=1, **QUIET, **settings).fit(module, loader, loader)
-    assert weighting.present.isfinite().all()
-    assert weighting.present.std() > 0.01
+# Weightings.
 
 
 def test_views_do_not_count_twice_what_one_map_owes_to_another():
@@ -389,27 +331,6 @@ def test_views_do_not_count_twice_what_one_map_owes_to_another():
     assert not found["coordinates"][0].any()
     scaled = replace(step, scale=1024.0).gradients()
     torch.testing.assert_close(scaled, found)
-
-
-def test_learnt_weights_get_no_weight_decay_and_are_in_the_checkpoint():
-    decaying = partial(torch.optim.AdamW, lr=0.05, weight_decay=0.5)
-    module = model(two_heads(), weighting=UncertaintyWeighting(), optimizer=decaying)
-    network, learnt = module.configure_optimizers().param_groups
-    assert learnt["weight_decay"] == 0
-    assert network["weight_decay"] == 0.5
-    assert {id(p) for p in learnt["params"]} == {id(p) for p in module.weighting.parameters()}
-    loader = DataLoader([make_sample(n) for n in range(4)], batch_size=2, collate_fn=collate)
-    pl.Trainer(max_epochs=2, **QUIET).fit(module, loader, loader)
-    assert all(weight != 1 for weight in module.weighting.head_weights().values())
-    assert {"weighting.logs.mask"} <= module.state_dict().keys()
-
-
-def test_a_weighting_does_not_change_in_a_validation():
-    module = model(two_heads(), weighting=GramianWeighting())
-    training_step(module, make_batch(3))
-    before = module.weighting.present.clone()
-    evaluate(module.eval(), [make_sample(n) for n in range(3)], 2)
-    assert torch.equal(module.weighting.present, before)
 
 
 def test_a_backward_pass_of_its_own_is_used_and_refused_where_it_would_be_wrong(monkeypatch):

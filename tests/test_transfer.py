@@ -8,7 +8,7 @@ import torch
 
 from lightning_pose.backbones import UNet
 from lightning_pose.errors import CheckpointError
-from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.heads import HeatmapHead, LSTMHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.skeletons import LSP14, Skeleton
 from lightning_pose.transfer import init_from
 from lightning_pose.weightings import FixedWeighting
@@ -93,3 +93,22 @@ def test_what_does_not_fit_is_named(settings: dict[str, object], message: str, p
 def test_a_head_of_another_class_gets_initial_weights(path: Path) -> None:
     model = fresh(heads={"heatmap": RegressionHead()}, skeleton=replace(LSP14))
     assert init_from(model, path).endswith("the backbone; heatmap with initial weights.")
+
+
+def test_a_sequence_is_taken_only_for_the_same_joints_in_the_same_order(tmp_path: Path) -> None:
+    def recurrent(order: list[str] | None = None, skeleton: Skeleton = LSP14):
+        head = LSTMHead(fully_connected=[8], hidden=4, order=order)
+        weighting = FixedWeighting()
+        return small_model(heads={"sequence": head}, skeleton=skeleton, weighting=weighting)
+
+    donor = recurrent()
+    path = write(tmp_path / "sequence.ckpt", donor)
+    model = recurrent(list(LSP14.names))
+    torch.nn.init.zeros_(model.heads["sequence"].point.weight)
+    init_from(model, path)
+    assert same_predictions(model, donor, (48, 64))
+    for other in (recurrent([*reversed(LSP14.names)]), recurrent(skeleton=OTHER)):
+        first = other.heads["sequence"].steps[0]
+        message = rf"sequence to predict right_ankle, .*head_top in this order, .*found {first}, "
+        with pytest.raises(CheckpointError, match=message):
+            init_from(other, path)

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch.nn.functional as F
-from PIL import Image
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_pose.batch import Batch
-from lightning_pose.callbacks.loggers import log_image
+from lightning_pose.callbacks.pictures import save_picture
 from lightning_pose.errors import ConfigError
 from lightning_pose.metrics import Judgement
 from lightning_pose.skeletons import Skeleton
@@ -25,8 +24,8 @@ __all__ = ["ContactSheet"]
 class ContactSheet(Callback):
     """Draws the first people of every validation: the ground truth next to each head's prediction.
 
-    The caption of a prediction shows the head's first metric for this person. Heads without a
-    drawable prediction are left out.
+    A skeleton is drawn on the predicted mask, if a head predicts one. The caption of a prediction
+    shows the head's first metric for this person. Heads without a drawable prediction are left out.
 
     Args:
         folder: The folder for the PNGs, one per validation, named by epoch and optimiser step.
@@ -71,13 +70,7 @@ class ContactSheet(Callback):
             return
         skeleton = pl_module.skeleton
         assert isinstance(skeleton, Skeleton), "a PoseModule has a skeleton"
-        sheet = contact_sheet(self._rows, skeleton)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # The number of the last step, as in metrics.csv.
-        step = max(0, trainer.global_step - 1)
-        name = f"epoch_{trainer.current_epoch:03d}_step_{step:06d}.png"
-        Image.fromarray(sheet).save(self.folder / name)
-        log_image(trainer.loggers, "val/predictions", sheet, step)
+        save_picture(trainer, self.folder, "val/predictions", contact_sheet(self._rows, skeleton))
 
 
 def _tiles(found: Judgement, batch: Batch, person: int) -> list[Tile]:
@@ -97,6 +90,8 @@ def _tiles(found: Judgement, batch: Batch, person: int) -> list[Tile]:
         mask=cut(batch.mask[person] == 1),
     )
     tiles = [truth]
+    masks = [judged.prediction.mask for judged in found["judged"].values()]
+    mask = next((mask for mask in masks if mask is not None), None)
     for head, judged in found["judged"].items():
         prediction = judged.prediction
         tile = Tile(image, _caption(head, found["values"][head], person))
@@ -104,10 +99,12 @@ def _tiles(found: Judgement, batch: Batch, person: int) -> list[Tile]:
             cells, size = prediction.heatmap[[person]].float(), batch.image.shape[2:]
             whole = F.interpolate(cells, size, mode="bilinear", align_corners=False)
             tile.heatmap = cut(whole[0, 0])
-        if prediction.mask is not None:
-            tile.mask = cut(prediction.mask[person] > 0.5)
+        shown = prediction.mask
         if prediction.keypoints is not None:
             tile.keypoints = prediction.keypoints[person].float().cpu().numpy()
+            shown = mask if shown is None else shown
+        if shown is not None:
+            tile.mask = cut(shown[person] > 0.5)
         if {"heatmap", "mask", "keypoints"} & set(prediction.fields()):
             tiles.append(tile)
     return tiles

@@ -5,11 +5,13 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from lightning_pose.logged_steps import is_logged
+
 __all__ = ["LearningRate"]
 
 
 class LearningRate(Callback):
-    """Logs the learning rate of the network in each step as `lr`.
+    """Logs the learning rate of the heads as `lr` in the steps that loggers write.
 
     Lightning's `LearningRateMonitor` writes rows of its own, which have no epoch and no losses.
     """
@@ -18,5 +20,6 @@ class LearningRate(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
         """Log the rate with which this batch is trained."""
-        # The first group has the weights of the network.
-        pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
+        if is_logged(trainer):
+            # The first group has the weights of the heads; those of the backbone may have another.
+            pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])

@@ -22,10 +22,10 @@ class SavePredictions(Callback):
     In `fit` it is a listener of `BestCheckpoint`. The file has one row per person, sorted by
     `person_id`, and is enough to compute other metrics later:
 
-    * `person_id` (N,), in a mix 2**40 times the place of the set plus the number there,
-      `image_size` (N, 2) height and width of the source image, `crop_scale` (N,) input pixels per
-      source pixel, `box` (N, 4) and `head_size`, `torso_size` (N,) in source pixels, and `area`
-      (N,) in square source pixels, 0 where unknown;
+    * `person_id` (N,), in a mix 2**40 times the place of the set plus the number there, `image_id`
+      (N,), the name of the image, `image_size` (N, 2) height and width of the source image,
+      `crop_scale` (N,) input pixels per source pixel, `box` (N, 4) and `head_size`, `torso_size`
+      (N,) in source pixels, and `area` (N,) in square source pixels, 0 where unknown;
     * the truth: `keypoints` (N, K, 2) in source pixels, `visibility` (N, K) before the crop, and
       `label/NAME` (N,) for each image-level label;
     * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,
@@ -55,7 +55,7 @@ class SavePredictions(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collect the rows of one batch."""
-        self._rows.append({key: _array(v) for key, v in _columns(outputs, batch).items()})
+        self._rows.append(_columns(outputs, batch))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file if the validation is not part of `fit`."""
@@ -84,7 +84,7 @@ class SavePredictions(Callback):
         aside.replace(self.path)
 
 
-def _columns(found: Judgement, batch: Batch) -> dict[str, Tensor]:
+def _columns(found: Judgement, batch: Batch) -> dict[str, np.ndarray]:
     columns = {
         "person_id": batch.person_id,
         "image_size": batch.image_size,
@@ -107,7 +107,8 @@ def _columns(found: Judgement, batch: Batch) -> dict[str, Tensor]:
         }
         columns |= {f"{head}/{name}": v for name, v in filled.items() if v is not None}
         columns |= {f"{head}/{name}": value for name, value in found["values"][head].items()}
-    return columns
+    arrays = {name: _array(column) for name, column in columns.items()}
+    return arrays | {"image_id": np.array(batch.image_id)}
 
 
 def _array(value: Tensor) -> np.ndarray:

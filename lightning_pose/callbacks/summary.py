@@ -10,8 +10,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
+from typing_extensions import override
 
 from lightning_pose.atomic import replacing
+from lightning_pose.callbacks.best import BestCheckpoint
+from lightning_pose.runs import RESULT
 
 __all__ = ["RunSummary"]
 
@@ -22,7 +25,8 @@ class RunSummary(Callback):
     It is a listener of `BestCheckpoint`. The file result.json marks a run that has ended:
 
     * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", and `main`, its main metric, null
-      without a completed validation; `step`, the optimiser steps before that validation;
+      without a completed validation; `step` and `epoch`, the optimiser steps before that validation
+      and the epoch it was in, from 0;
     * `steps` and `epochs` of the whole run, and the `seconds` from its first step to its end,
       including validations;
     * `parameters`: how many numbers the model learns, and `device`, what it ran on.
@@ -34,15 +38,43 @@ class RunSummary(Callback):
     def __init__(self, run: Path) -> None:
         self.run = run
         self.results: dict[str, float] = {}
-        self._best: dict[str, Any] = {"main": None, "step": None}
+        self._best: dict[str, Any] = {"main": None, "step": None, "epoch": None}
         self._start = 0.0
-        self._title = ""
+        self._seconds = 0.0
         self._units: dict[str, str] = {}
         self._caveat = ""
 
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        seconds = self._seconds + time.monotonic() - self._start
+        return {
+            "folder": str(self.run.resolve()),
+            "results": self.results,
+            "best": self._best,
+            "seconds": seconds,
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # In another folder there is no best.ckpt of the run that is resumed.
+        if state_dict["folder"] == str(self.run.resolve()):
+            self.results, self._best = state_dict["results"], state_dict["best"]
+            self._seconds = state_dict["seconds"]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note when training starts."""
+        """Note when training starts, and what a summary says about its data and metrics."""
         self._start = time.monotonic()
+        scores = [
+            float(one.best_model_score)
+            for one in trainer.checkpoint_callbacks
+            if isinstance(one, BestCheckpoint) and one.best_model_score is not None
+        ]
+        # A resumed best.ckpt has the state of the one before it.
+        if self._best["main"] not in scores:
+            self.results, self._best = {}, dict.fromkeys(self._best)
+        self._caveat = getattr(getattr(trainer, "datamodule", None), "caveat", "")
+        metrics = getattr(pl_module, "metrics", {})
+        self._units = {name: metric.unit for name, metric in metrics.items()}
 
     def keep_best(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the metrics of a new best validation."""
@@ -56,12 +88,12 @@ class RunSummary(Callback):
             if key.count("/") == 2 or (key.count("/") == 3 and key.endswith(sets))
         }
         main = float(trainer.callback_metrics["val/main"])
-        self._best = {"main": main, "step": trainer.global_step}
-        sign = " (negated, since lower is better)" if main < 0 else ""
-        self._title = f"best.ckpt: epoch {trainer.current_epoch}, val/main {main:.4f}{sign}"
-        self._caveat = getattr(data, "caveat", "")
-        metrics = getattr(pl_module, "metrics", {})
-        self._units = {name: metric.unit for name, metric in metrics.items()}
+        self._best = {"main": main, "step": trainer.global_step, "epoch": trainer.current_epoch}
+
+    def best(self) -> tuple[dict[str, float], int | None]:
+        """The metrics of best.ckpt and its step; none without a completed validation."""
+        main = {} if self._best["main"] is None else {"main": self._best["main"]}
+        return {**main, **self.results}, self._best["step"]
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write result.json for a run that has ended."""
@@ -71,11 +103,11 @@ class RunSummary(Callback):
             "metrics": self.results,
             "steps": trainer.global_step,
             "epochs": trainer.current_epoch,
-            "seconds": round(time.monotonic() - self._start, 3),
+            "seconds": round(self._seconds + time.monotonic() - self._start, 3),
             "parameters": sum(p.numel() for p in parameters if p.requires_grad),
             "device": trainer.strategy.root_device.type,
         }
-        with replacing(self.run / "result.json") as file:
+        with replacing(self.run / RESULT) as file:
             file.write(json.dumps(result, indent=1).encode())
 
     def on_exception(
@@ -97,7 +129,10 @@ class RunSummary(Callback):
         else:
             # A resumed run that found nothing better has no metrics of best.ckpt.
             if self.results:
-                console.print(self._title, highlight=False)
+                main = self._best["main"]
+                sign = " (negated, since lower is better)" if main < 0 else ""
+                title = f"best.ckpt: epoch {self._best['epoch']}, val/main {main:.4f}{sign}"
+                console.print(title, highlight=False)
                 console.print(self._table())
             checkpoint = shlex.quote(str(self.run / "best.ckpt"))
             lines = [

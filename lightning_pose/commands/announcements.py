@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_pose.module import PoseModule
+from lightning_pose.precision import AutoPrecision, choose_precision
 
-__all__ = ["print_parts", "report_busy_cores"]
+__all__ = ["print_parts", "report_busy_cores", "report_precision"]
 
 
 def print_parts(model: PoseModule) -> None:
@@ -25,6 +26,16 @@ def print_parts(model: PoseModule) -> None:
     for name, part in parts.items():
         table.add_row(name, type(part).__name__, f"{sizes[name]:,}")
     Console().print(table)
+
+
+def report_precision(trainer: Trainer) -> None:
+    """Say in which precision the network computes, and on which device."""
+    device = trainer.strategy.root_device
+    # AutoPrecision itself chooses only when the model is on its device.
+    automatic = isinstance(trainer.precision_plugin, AutoPrecision)
+    precision = choose_precision(device) if automatic else trainer.precision
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    rank_zero_info(f"Precision: {precision} on {name}{', chosen by device' if automatic else ''}.")
 
 
 def report_busy_cores(trainer: Trainer) -> None:

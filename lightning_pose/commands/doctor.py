@@ -1,7 +1,6 @@
 """`lightning doctor`: examine data before training on them."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -41,17 +40,17 @@ def main(command: str, argv: Sequence[str]) -> int:
     options, others = _parser(command).parse_known_args(argv)
     if options.images < 1:
         raise ConfigError(f"Expected --images of 1 or more, found {options.images}; raise it.")
-    # Before minutes of work.
-    _check_output(options.output)
     # Imported here, so that --help and wrong arguments are answered at once.
     from rich.console import Console
     from rich.progress import Progress
 
     from lightning_pose.commands.configs import split_configs
     from lightning_pose.commands.data_module import data_module
+    from lightning_pose.commands.page_file import check_page, write_page
     from lightning_pose.diagnosis import examine
-    from lightning_pose.report.doctor import page
+    from lightning_pose.report.doctor import MARK, page
 
+    check_page(options.output, MARK, command)
     configs, words = split_configs([f"--config={name}" for name in options.config] + others)
     data = data_module(configs, words)
     console = Console(stderr=True)
@@ -62,7 +61,7 @@ def main(command: str, argv: Sequence[str]) -> int:
 
     examination = examine(data, options.images, options.duplicates == "true", track, progress=True)
     title = ", ".join(path.stem for path in configs) or type(data).__name__
-    _write(options.output, page(examination, title))
+    write_page(options.output, page(examination, title))
     _print(examination)
     print(f"Report to look at: {printable(str(options.output))}")
     return 0 if examination.passed else 1
@@ -89,38 +88,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         help="search photographs in two splits, for which all images are read (default: true)",
     )  # fmt: skip
     return parser
-
-
-def _check_output(path: Path) -> None:
-    """Refuse to replace anything but an older page of this command."""
-    from lightning_pose.report.doctor import MARK
-
-    if not path.parent.is_dir():
-        raise ConfigError(
-            f"Expected a folder for the page at {path.parent}, found none; create it, or choose "
-            "another --output."
-        )
-    if not path.exists():
-        return
-    is_ours = False
-    if path.is_file():
-        with path.open("rb") as file:
-            is_ours = MARK.encode() in file.read(1000)
-    if not is_ours:
-        raise ConfigError(
-            f"Expected no file, or an older page of lightning doctor, at {path}, found something "
-            "else; choose another --output."
-        )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the page as a whole, so that an interruption leaves the older one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _print(examination: "Examination") -> None:

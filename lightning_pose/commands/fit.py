@@ -1,36 +1,49 @@
 """`lightning fit`: train a model in a new run folder."""
 
-import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import yaml
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.utilities import rank_zero_info
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_pose import checkpoint, transfer
+from lightning_pose.atomic import replacing
 from lightning_pose.callbacks import (
+    AttentionSheet,
     BestCheckpoint,
     ContactSheet,
+    GradientTelemetry,
     LastCheckpoint,
     LearningRate,
     LongRunNotice,
+    MetricsFile,
     RunSummary,
     SavePredictions,
+    SkippedPeople,
+    StepRandomState,
     log_config,
+    log_results,
+    logger_callbacks,
+    logger_settings,
 )
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
-from lightning_pose.commands.announcements import print_parts, report_busy_cores
+from lightning_pose.commands import announcements
 from lightning_pose.commands.configs import packages, read_config, split_configs, values
+from lightning_pose.commands.head_settings import check_head_names, remove_heads
+from lightning_pose.commands.memory import keep_freed_memory
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
+from lightning_pose.commands.resume import find_stopped
+from lightning_pose.commands.slurm import slurm_plugins
+from lightning_pose.commands.stopped import exit_status
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import Run
 
@@ -47,7 +60,9 @@ class FitCLI(PoseCLI):
 
     run: Run | None = None
     resumed_at = 0
-    saved: Namespace
+    continued = False
+    resumed_states: Mapping[str, Any] | None = None
+    saved: dict[str, Any]
 
     def __init__(self, args: Sequence[str], experiment: str) -> None:
         self.default_experiment = experiment
@@ -92,21 +107,36 @@ class FitCLI(PoseCLI):
             type=str | None,
             help="Checkpoint to take weights from: backbone, and heads of the same name and class.",
         )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            help="Also write last.ckpt every so many optimiser steps; it is always written after a "
+            "validation and every ten minutes.",
+        )
         for name in ("skeleton", "input_spec", "labels"):
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         """Check the checkpoint to resume from; skip initial weights, and use its normalisation."""
         settings = self.config.fit
+        self._keep_config(settings)
+        allow = _packages(settings)
+        if settings.ckpt_path == "auto":
+            root = settings.trainer.default_root_dir or "."
+            self.run, settings.ckpt_path = find_stopped(
+                root, settings.experiment, self._is_of_this_run, settings.run, allow
+            )
+            self.continued = self.run is not None
         if settings.ckpt_path is None:
             return
-        content = checkpoint.read(settings.ckpt_path, allow=_packages(settings))
+        content = checkpoint.read(settings.ckpt_path, allow)
         if not {"optimizer_states", "loops", "global_step"} <= set(content):
             raise ConfigError(
                 f"Expected the checkpoint of a run to resume, found weights alone in "
                 f"{settings.ckpt_path}; start a new run from them with --init_from."
             )
         self.resumed_at = content["global_step"]
+        self.resumed_states = content.get("callbacks")
         spec = checkpoint.spec_of(content)
         backbone = settings.model.backbone
         for name in resolve_name(backbone.class_path).weight_sources:
@@ -115,22 +145,37 @@ class FitCLI(PoseCLI):
             if settings.model[name] is None:
                 settings.model[name] = list(getattr(spec, name))
 
-    def before_instantiate_classes(self) -> None:
-        """Claim the run's folder, and keep the config as it was before that folder was known."""
-        settings = self.settings
-        _remove_heads(settings.model)
+    def _keep_config(self, settings: Namespace) -> None:
+        """Keep the config as it is before the run's folder and its checkpoint are known."""
+        remove_heads(settings.model)
         settings.experiment = settings.experiment or self.default_experiment
-        self.saved = settings.clone()
-        # A run repeated from its config must not claim this run's name.
-        self.saved.run = None
-        self.run = Run.claim(
-            settings.trainer.default_root_dir or ".", settings.experiment, settings.run
-        )
+        saved = settings.clone()
+        # A run repeated from its config must not claim this run's name, or resume it.
+        saved.run = saved.ckpt_path = None
+        self.saved = yaml.safe_load(self._parser("fit").dump(saved, skip_unset=False))
+
+    def _is_of_this_run(self, path: Path) -> bool:
+        """Whether the config of a run is the one that was given here."""
+        return read_config(path) == self.saved
+
+    def before_instantiate_classes(self) -> None:
+        """Claim the run's folder, unless it continues in that of an earlier process."""
+        settings = self.settings
+        if self.run is None:
+            self.run = Run.claim(
+                settings.trainer.default_root_dir or ".", settings.experiment, settings.run
+            )
         folder = str(self.run.folder)
         settings.trainer.default_root_dir = folder
         for logger in as_list(settings.trainer.logger):
-            if isinstance(logger, Namespace) and "save_dir" in logger.init_args:
+            if not isinstance(logger, Namespace):
+                continue
+            if "save_dir" in logger.init_args:
                 logger.init_args.save_dir = folder
+            own = logger_settings(logger.class_path, self.run.folder, self.resumed_states)
+            for name, value in own.items():
+                if logger.init_args.get(name, "") is None:
+                    logger.init_args[name] = value
 
     @property
     def folder(self) -> Path:
@@ -142,8 +187,10 @@ class FitCLI(PoseCLI):
         """Build the trainer with our loggers and callbacks, and those from the config."""
         chosen = self.config_init.fit.trainer
         loggers = self._loggers(chosen.logger)
-        callbacks = [*as_list(chosen.callbacks), *self._callbacks()]
-        plugins = as_list(chosen.plugins)
+        callbacks = [*as_list(chosen.callbacks), *self._callbacks(loggers)]
+        if not any(isinstance(one, GradientTelemetry) for one in as_list(chosen.callbacks)):
+            callbacks.append(GradientTelemetry())
+        plugins = [*as_list(chosen.plugins), *slurm_plugins(as_list(chosen.plugins))]
         # A strategy that is an object may have its own.
         if isinstance(chosen.strategy, str) and not any(
             isinstance(plugin, CheckpointIO) for plugin in plugins
@@ -156,25 +203,32 @@ class FitCLI(PoseCLI):
     def _loggers(self, chosen: Any) -> list[Logger]:
         if chosen is False:
             return []
-        folder = str(self.folder)
+        # What a continued run had logged after its checkpoint is logged again.
+        steps = self.resumed_at if self.continued else None
         own: list[Logger] = [
-            # First, because it warns if its folder contains a file when it starts.
-            CSVLogger(folder, name="", version=""),
-            TensorBoardLogger(folder, name="", version="", default_hp_metric=False),
+            MetricsFile(self.folder, steps),
+            TensorBoardLogger(
+                str(self.folder), name="", version="", default_hp_metric=False, purge_step=steps
+            ),
         ]
         return own + [logger for logger in as_list(chosen) if isinstance(logger, Logger)]
 
-    def _callbacks(self) -> list[Callback]:
+    def _callbacks(self, loggers: Sequence[Logger]) -> list[Callback]:
         self.summary = RunSummary(self.folder)
         predictions = SavePredictions(self.folder / "predictions.npz")
+        for_loggers = logger_callbacks(loggers, predictions.path)
         return [
-            BestCheckpoint(self.folder, [predictions, self.summary]),
-            LastCheckpoint(self.folder),
+            StepRandomState(self.settings.seed_everything),
+            BestCheckpoint(self.folder, [predictions, self.summary, *for_loggers]),
+            LastCheckpoint(self.folder, self.settings.save_every_n_steps),
             predictions,
             ContactSheet(self.folder / "pictures"),
+            AttentionSheet(self.folder / "pictures"),
             self.summary,
+            *for_loggers,
             LongRunNotice(),
             LearningRate(),
+            SkippedPeople(),
         ]
 
     def after_instantiate_classes(self) -> None:
@@ -186,20 +240,21 @@ class FitCLI(PoseCLI):
 
     def before_fit(self) -> None:
         """Write the resolved config into the run's folder, and send it to the loggers."""
+        keep_freed_memory(self.trainer.strategy.root_device)
         if self.trainer.is_global_zero:
-            print_parts(self.model)
-            report_busy_cores(self.trainer)
-            config = yaml.safe_load(self._parser("fit").dump(self.saved, skip_unset=False))
-            log_config(self.trainer.loggers, config)
-            # In ASCII, which reads the same in every encoding that a machine may use for text
-            # files.
-            (self.folder / "config.yaml").write_text(
-                yaml.safe_dump(config, sort_keys=False), encoding="ascii"
-            )
+            announcements.print_parts(self.model)
+            announcements.report_precision(self.trainer)
+            announcements.report_busy_cores(self.trainer)
+            log_config(self.trainer.loggers, self.saved)
+            # In ASCII, which reads the same in every encoding of text files.
+            with replacing(self.folder / "config.yaml") as file:
+                file.write(yaml.safe_dump(self.saved, sort_keys=False).encode("ascii"))
 
     def after_fit(self) -> None:
         """Write and print the best metrics, and print the run's folder and the next command."""
-        if self.settings.ckpt_path is not None and self.trainer.global_step == self.resumed_at:
+        # A run may also have been stopped between its last step and its end.
+        nothing_left = self.trainer.global_step == self.resumed_at and not self.continued
+        if self.settings.ckpt_path is not None and nothing_left:
             raise ConfigError(
                 f"Expected training left after step {self.resumed_at} of "
                 f"{self.settings.ckpt_path}, found that its run has ended; raise "
@@ -207,6 +262,7 @@ class FitCLI(PoseCLI):
             )
         if self.trainer.is_global_zero and not getattr(self.trainer, "fast_dev_run", False):
             self.summary.save(self.trainer)
+            log_results(self.trainer.loggers, self.saved, *self.summary.best())
             self.summary.print()
 
 
@@ -218,7 +274,7 @@ def main(command: str, argv: Sequence[str]) -> int:
         argv: The arguments after it.
 
     Returns:
-        The exit status: 0, or 143 if the process was sent SIGTERM.
+        The exit status: 0, or what `exit_status` says after a signal.
 
     Raises:
         InputError: A config, a dataset or a checkpoint cannot be used.
@@ -229,50 +285,15 @@ def main(command: str, argv: Sequence[str]) -> int:
             f"Expected --config to resume from {paths[-1]}, found none; name "
             f"{Path(paths[-1]).parent / 'config.yaml'}."
         )
-    _check_head_names(configs, words)
+    check_head_names(configs, words)
     named = [f"--config={path}" for path in configs]
     # Of all configs, because runs of one experiment are compared with each other.
     stems = dict.fromkeys(path.stem for path in configs)
     try:
         FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
-    except SIGTERMException:
-        return 128 + signal.SIGTERM
+    except SystemExit as ended:
+        return exit_status(ended)
     return 0
-
-
-def _check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
-    """Refuse settings for heads that nothing defines, because their names are misspelt.
-
-    Raises:
-        ConfigError: There are settings for a head that is not defined.
-    """
-    start = "--model.heads."
-    if {"--model", "--model.heads"} & {word.split("=")[0] for word in words}:
-        return  # Heads may be defined in that value.
-    keys = [word.removeprefix(start).split("=")[0] for word in words if word.startswith(start)]
-    named = [key for key in keys if "." not in key or key.endswith(".class_path")]
-    known = {key.split(".")[0] for key in named}
-    for path in configs:
-        model = read_config(path).get("model")
-        heads = model.get("heads") if isinstance(model, dict) else None
-        known |= set(heads) if isinstance(heads, dict) else set()
-    for key in keys:
-        name = key.split(".")[0]
-        if name not in known:
-            raise ConfigError(
-                f"Expected a setting of one of the heads {', '.join(sorted(known))}, found "
-                f"{start}{key}; correct the name, or give the new head a class with {start}{name}."
-            )
-
-
-def _remove_heads(model: Namespace) -> None:
-    """Remove the heads that a later config has set to null, and their weights."""
-    weighting = model.weighting
-    weights = weighting.init_args.get("weights") if weighting is not None else None
-    for name in [name for name, head in model.heads.items() if head is None]:
-        del model.heads[name]
-        if isinstance(weights, dict):
-            weights.pop(name, None)
 
 
 def _packages(settings: Namespace) -> list[str]:

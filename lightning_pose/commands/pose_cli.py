@@ -1,7 +1,6 @@
 """What fit, validate and test share: LightningCLI for PoseModule and any data module."""
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -23,10 +22,12 @@ import lightning_pose.weightings  # noqa: F401
 from lightning_pose.commands.configs import restrict_parsing
 from lightning_pose.commands.nulls import refuse_nulls
 from lightning_pose.commands.refusals import explain_setting
+from lightning_pose.commands.trainer_checks import check_settings, check_trainer
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.errors import ConfigError
 from lightning_pose.module import PoseModule
 from lightning_pose.precision import AutoPrecision
+from lightning_pose.sync_batch_norm import TimmSyncBatchNorm
 
 __all__ = ["PoseCLI", "as_list"]
 
@@ -147,10 +148,13 @@ class PoseCLI(LightningCLI):
         """Build the trainer, with the precision that suits the device unless one was chosen."""
         chosen = self.config_init[self.subcommand].trainer
         plugins = kwargs.pop("plugins", None) or as_list(chosen.plugins)
+        check_settings(chosen.strategy, as_list(chosen.callbacks))
         if chosen.precision is None and not any(isinstance(p, Precision) for p in plugins):
             plugins = [*plugins, AutoPrecision()]
+        if chosen.sync_batchnorm:
+            plugins = [*plugins, TimmSyncBatchNorm()]
         trainer = super().instantiate_trainer(plugins=plugins, **kwargs)
-        _refuse_more_processes_than_cores(trainer)
+        check_trainer(trainer, chosen.sync_batchnorm)
         return trainer
 
     def _parse_ckpt_path(self) -> None:
@@ -159,16 +163,6 @@ class PoseCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         # Not an option: a checkpoint that needs code to be loaded is never loaded.
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
-
-
-def _refuse_more_processes_than_cores(trainer: Trainer) -> None:
-    """Each process imports torch and reads data: too many would only use up all memory."""
-    most = max(4, os.cpu_count() or 1)
-    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:
-        raise ConfigError(
-            f"Expected at most {most} processes (trainer.devices) on the CPUs of this machine, "
-            f"found {trainer.num_devices}; use 1, whose threads use all cores."
-        )
 
 
 def as_list(value: Any) -> list[Any]:

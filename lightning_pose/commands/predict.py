@@ -26,14 +26,16 @@ __all__ = ["main"]
 Boxes = dict[str, list[list[int | float]]]
 
 _DESCRIPTION = """\
-Find the joints and the mask of the person in each image, or of the people in given boxes.
+Find the joints, the mask and the labels of the person in each image, or of the people in given
+boxes.
 
 The output folder gets
-  predictions.json  "model", "heads" (which head the joints and the masks are from), "joints" (the
-                    names of the keypoints, in order), "limbs" (pairs of joints), and "people", one
-                    entry per person: image (the file's name), its size as [height, width], box,
+  predictions.json  "model", "heads" (which head each of them is from), "joints" (the names of the
+                    keypoints, in order), "limbs" (pairs of joints), and "people", one entry per
+                    person: image (the file's name), its size as [height, width], box,
                     score (the mean over the joints), keypoints as [x, y, score] in pixels of the
-                    upright image, and mask, a file in masks/ or null
+                    upright image, labels (the probability of each class by name, the most probable
+                    first, or a number), and mask, a file in masks/ or null
   masks/            one PNG per person, of the image's size: 255 person, 0 background
   overlays/         one JPEG per image, with the predictions drawn over it; joints with a score
                     below 0.2 are rings

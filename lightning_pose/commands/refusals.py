@@ -20,6 +20,22 @@ _ALTERNATIVES = ("Errors:", "Expected a <class 'NoneType'>")
 _LONGEST = 300
 """The longest reason of another package that is shown, in characters."""
 
+_MEMORY = (
+    "use less with a lower data.batch_size, and raise trainer.accumulate_grad_batches by the same "
+    "factor to train as before, or with a smaller data.input_spec"
+)
+
+_SHARED = (
+    "Expected room for batches in the shared memory (/dev/shm), through which data workers pass "
+    "them, found it full; enlarge it (docker run --shm-size=1g), or use --data.num_workers 0."
+)
+
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""What gloo and NCCL report where another process of a training has ended."""
+
+_NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+"""What torch reports where there is too little memory on a CPU."""
+
 _FILE_ERRORS = {
     errno.EACCES,
     errno.EDQUOT,
@@ -143,6 +159,35 @@ def _file(error: OSError) -> str | None:
     )
 
 
+def _runtime(error: BaseException, _command: str) -> str | None:
+    """Failures for which torch has no class of its own, also out of a worker process."""
+    text = str(error)
+    # A worker that writes to a full shared memory may also be killed.
+    if "unable to allocate shared memory" in text or "killed by signal: Bus error" in text:
+        return _SHARED
+    if text.startswith("DataLoader worker"):
+        return (
+            "Expected all data workers to run, found that one was killed, usually for lack of "
+            "memory; use fewer data.num_workers or close other programs."
+        )
+    if _NO_MEMORY in text:
+        # Out of a worker, it comes after a traceback.
+        found = text[text.index(_NO_MEMORY) :].splitlines()[0]
+        return f"Expected enough memory, found: {_words(found)}; {_MEMORY}."
+    if any(words in text for words in _LOST):
+        return (
+            "Expected all processes to run to the end, found that another one has ended; it says "
+            "why, unless it was killed, usually for lack of memory."
+        )
+    return None
+
+
+def _gpu_memory(error: BaseException, _command: str) -> str:
+    # The rest is about the allocator's settings.
+    found = _words(". ".join(str(error).split(". ")[:2]))
+    return f"Expected enough memory on the GPU, found: {found}; {_MEMORY}."
+
+
 def _arguments(error: BaseException, command: str) -> str:
     return (
         f"Expected a command line and configs that fit together, found: {_reason(error)}; see "
@@ -158,14 +203,16 @@ def _setting(error: BaseException, _command: str) -> str:
 def _wandb(error: BaseException, _command: str) -> str:
     return (
         f"Expected W&B to start a run, found: {_words(str(error))}; log in with `wandb login`, or "
-        "add --trainer.logger.init_args.offline true."
+        "add --trainer.logger.init_args.mode offline."
     )
 
 
-_KNOWN: dict[tuple[str, str], Callable[[BaseException, str], str]] = {
+_KNOWN: dict[tuple[str, str], Callable[[BaseException, str], str | None]] = {
     # From jsonargparse; its message says in prose which key is wrong and why.
     ("argparse", "ArgumentError"): _arguments,
+    ("builtins", "RuntimeError"): _runtime,
     ("lightning_fabric", "MisconfigurationException"): _setting,
+    ("torch", "OutOfMemoryError"): _gpu_memory,
     ("wandb", "Error"): _wandb,
 }
 """How to explain an error, by the top-level package and name of its type or of a base class."""

@@ -13,7 +13,12 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from lightning_pose.datamodules.cache import CachedDataset
-from lightning_pose.datamodules.loaders import CropDataset, make_loader, refuse_sharding
+from lightning_pose.datamodules.loaders import (
+    CropDataset,
+    Unreadable,
+    make_loader,
+    refuse_sharding,
+)
 from lightning_pose.datamodules.progress import Progress
 from lightning_pose.datamodules.samplers import (
     Buckets,
@@ -61,6 +66,10 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             blur, noise, and dropouts that hide parts of the person, see `Photometric`.
         cache: Folder in which to keep what training shows of each image, so that no image is
             decoded twice, see `CachedDataset`; by default there is none.
+        unreadable: What to do in training with a person whose files cannot be read: "stop" ends
+            the run and names the file; "skip" learns nothing from this person, and says at the end
+            of an epoch who was skipped. A validation, a test and the filling of a cache always
+            stop.
         seed: Seed for order and augmentation.
 
     Attributes:
@@ -90,6 +99,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         box_jitter: float = 0.0,
         photometric: list[A.BasicTransform] | None = None,
         cache: Path | None = None,
+        unreadable: Unreadable = "stop",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -110,6 +120,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         self.box_jitter = box_jitter
         self.photometric = photometric
         self.cache = cache
+        self.unreadable = unreadable
         self.seed = seed
         self._training_crop = PersonCrop(
             input_spec, skeleton, rotation, scale, flip, shift, box_jitter
@@ -198,7 +209,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         else:
             if self.cache is not None:
                 people = CachedDataset(people, self._training_crop, self.cache, self.num_workers)
-            crops = CropDataset(people, self._training_crop, self._photometric, self.seed)
+            augmentation = (self._training_crop, self._photometric, self.seed)
+            crops = CropDataset(people, *augmentation, self.unreadable)
         plan = self.make_plan("train", None if same else self.seed)
         if plan.num_people < self.batch_size and world_size > 1:
             raise ConfigError(

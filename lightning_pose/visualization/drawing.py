@@ -1,4 +1,4 @@
-"""Skeletons, masks and heatmaps over an image, anti-aliased and at sub-pixel positions."""
+"""Skeletons, masks, heatmaps and saliency over an image, at sub-pixel positions."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from lightning_pose.skeletons import Skeleton
 
-__all__ = ["draw_heatmap", "draw_mask", "draw_skeleton"]
+__all__ = ["draw_heatmap", "draw_mask", "draw_saliency", "draw_skeleton"]
 
 # OpenCV takes coordinates as integers in units of 1/16 pixel; a whole pixel is a pixel's centre.
 _SHIFT = 4
@@ -22,9 +22,9 @@ def draw_skeleton(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draw a person's limbs and joints in the skeleton's colours.
 
-    The width of the lines follows the size of the person; a dark edge sets them off from any
-    background. A limb is drawn if both of its joints are. An uncertain joint is a ring, and its
-    limbs are thin.
+    The width of the lines follows the size of the person, or of the image if only one joint is
+    drawn; a dark edge sets them off from any background. A limb is drawn if both of its joints are.
+    An uncertain joint is a ring, and its limbs are thin.
 
     Args:
         image: The RGB image, which is not modified.
@@ -48,7 +48,8 @@ def draw_skeleton(
     certain = np.ones_like(drawn) if certain is None else certain
     if not drawn.any():
         return canvas
-    extent = float(np.ptp(keypoints[drawn], axis=0).max())
+    # A single joint has no extent, and the image decides.
+    extent = float(np.ptp(keypoints[drawn], axis=0).max()) or np.inf
     width = int(np.clip(round(min(extent, *image.shape[:2]) / 75), 1, 24))
     # A prediction may lie anywhere, but OpenCV's integers overflow.
     points = np.round(np.clip(np.where(drawn[:, None], keypoints, 0), -1e6, 1e6) * (1 << _SHIFT))
@@ -158,4 +159,36 @@ def draw_heatmap(
     peak = max(float(heatmap.max()), np.finfo(np.float32).tiny)
     cover = np.clip(heatmap / peak, 0, 1)[..., None] * opacity
     blended: np.ndarray = np.round(image * (1 - cover) + np.array(colour) * cover)
+    return blended.astype(np.uint8)
+
+
+def draw_saliency(
+    image: UInt8[np.ndarray, "H W 3"],
+    saliency: Float[np.ndarray, "H W"],
+    opacity: float = 0.6,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Overlay an image, in shades of grey, with a colour for each value.
+
+    Gradients are seldom 0 anywhere, so the colours span the values of this map, dark where it is
+    lowest and yellow where it is highest.
+
+    Args:
+        image: The RGB image, which is not modified.
+        saliency: One value per pixel.
+        opacity: How much of the colours covers the image, 0 to 1.
+
+    Returns:
+        A copy of the image with the saliency on it.
+
+    Example:
+        >>> saliency = np.array([[0.3, 0.5, 0.7]])
+        >>> draw_saliency(np.zeros((1, 3, 3), np.uint8), saliency, opacity=1.0)[0].tolist()
+        [[0, 0, 4], [188, 55, 84], [252, 255, 164]]
+    """
+    low, high = float(saliency.min()), float(saliency.max())
+    share = (saliency - low) / max(high - low, float(np.finfo(np.float32).tiny))
+    levels = np.round(255 * share).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    grey = image.mean(axis=2, keepdims=True)
+    blended: np.ndarray = np.round(grey * (1 - opacity) + np.asarray(colours) * opacity)
     return blended.astype(np.uint8)

@@ -10,7 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lightning_pose.geometry import crop_matrix, image_box, transform_points
 from lightning_pose.skeletons import Skeleton
-from lightning_pose.visualization.drawing import draw_heatmap, draw_mask, draw_skeleton
+from lightning_pose.visualization.drawing import (
+    draw_heatmap,
+    draw_mask,
+    draw_saliency,
+    draw_skeleton,
+)
 
 __all__ = ["Tile", "contact_sheet"]
 
@@ -29,6 +34,7 @@ class Tile:
         drawn: Which of them to draw; by default all.
         mask: Which pixels are the person.
         heatmap: One value per pixel, high where a joint is.
+        saliency: One value per pixel, high where a prediction comes from.
     """
 
     image: UInt8[np.ndarray, "H W 3"]
@@ -37,6 +43,7 @@ class Tile:
     drawn: Bool[np.ndarray, " K"] | None = None
     mask: Bool[np.ndarray, "H W"] | None = None
     heatmap: Float[np.ndarray, "H W"] | None = None
+    saliency: Float[np.ndarray, "H W"] | None = None
 
 
 def contact_sheet(
@@ -85,7 +92,7 @@ def contact_sheet(
 
 
 def _draw(tile: Tile, skeleton: Skeleton, height: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The tile's image at the sheet's size, with heatmap, mask and skeleton."""
+    """The tile's image at the sheet's size, with maps, mask and skeleton."""
     rows, columns = tile.image.shape[:2]
     size = (height, max(1, round(columns * height / rows)))
     # One matrix moves the image, maps and points, so that they stay aligned.
@@ -102,6 +109,8 @@ def _draw(tile: Tile, skeleton: Skeleton, height: int) -> UInt8[np.ndarray, "H W
         )
         return warped
 
+    if tile.saliency is not None:
+        canvas = draw_saliency(canvas, warp(tile.saliency))
     if tile.heatmap is not None:
         canvas = draw_heatmap(canvas, warp(tile.heatmap))
     if tile.mask is not None:

@@ -20,6 +20,8 @@ HEADS = {
     "sport": ("probabilities",),
     "age": ("value",),
 }
+TASK = Task(LSP14, labels={"sport": ["judo", "golf", "polo"], "age": []})
+LABELS = {"sport": "sport", "age": "age"}
 
 
 def answers(batch: Batch, number: int) -> dict[str, Prediction]:
@@ -42,7 +44,7 @@ class StubModel(pl.LightningModule):
         super().__init__()
         self.skeleton = LSP14
         self.layer = nn.Linear(1, 1)
-        self.scores = Scores(HEADS, default_metrics(LSP14), Task(LSP14), "joints")
+        self.scores = Scores(HEADS, default_metrics(LSP14), TASK, "joints", labels=LABELS)
         self.mains = mains
         # Checkpoints record after which validation they were written.
         self.register_buffer("number", torch.tensor(-1))

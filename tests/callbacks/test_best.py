@@ -60,10 +60,10 @@ def check(folder, model, summary, number):
     np.testing.assert_allclose(kept["joints/keypoints"], keypoints, rtol=1e-6)
     figures = {k: v for k, v in model.history[number].items() if k.split("/")[0] in answers_of}
     assert summary.results == pytest.approx(figures)
-    assert len(figures) == 4
+    assert len(figures) == 6
 
 
-answers_of = ("joints", "mask")
+answers_of = ("joints", "mask", "sport", "age")
 
 
 @pytest.mark.parametrize(

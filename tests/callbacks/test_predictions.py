@@ -27,6 +27,9 @@ def test_rows_are_ordered_by_person_whatever_the_batches(tmp_path) -> None:
     second, _ = written(tmp_path / "b.npz", *parts)
     assert first["person_id"].tolist() == list(range(100, 107))
     assert list(first) == list(second)
+    names = dict(zip(people.person_id.tolist(), people.image_id, strict=True))
+    for found in (first, second):
+        assert found.pop("image_id").tolist() == list(names.values())
     for key, column in first.items():
         assert len(column) == 7
         np.testing.assert_allclose(second[key], column, rtol=1e-5, atol=1e-5)
@@ -59,7 +62,9 @@ def test_it_has_what_is_known_and_what_each_head_fills(tmp_path) -> None:
         assert saved[key].dtype == column.numpy().dtype, key
         np.testing.assert_array_equal(saved[key], column)
     others = {"joints/keypoints", "joints/errors", "joints/PCKh", "joints/PCK", "joints/RMSE"}
-    assert set(saved) == {*known, *heads, *others, "mask/Dice"}
+    others |= {"mask/Dice", "sport/Accuracy", "age/MAE"}
+    assert saved["image_id"].tolist() == people.image_id
+    assert set(saved) == {"image_id", *known, *heads, *others}
 
 
 def test_errors_are_distances_in_source_pixels(tmp_path) -> None:
@@ -86,6 +91,12 @@ def test_the_metrics_can_be_computed_again(tmp_path) -> None:
     assert np.sqrt(np.nanmean(squared)) == pytest.approx(figures["joints/RMSE"], rel=1e-4)
     each = torch.from_numpy(squared).nanmean(dim=1).sqrt()
     np.testing.assert_allclose(saved["joints/RMSE"], each, rtol=1e-3)
+    assert np.nanmean(saved["sport/Accuracy"]) == pytest.approx(figures["sport/Accuracy"])
+    known = saved["label/sport"] >= 0
+    right = saved["sport/probabilities"].argmax(axis=1) == saved["label/sport"]
+    assert right[known].mean() == pytest.approx(figures["sport/Accuracy"])
+    away = np.nanmean(np.abs(saved["age/value"] - saved["label/age"]))
+    assert away == pytest.approx(figures["age/MAE"], rel=1e-6)
     assert np.nanmean(saved["mask/Dice"]) == pytest.approx(figures["mask/Dice"])
 
 
@@ -109,6 +120,7 @@ def test_the_rows_of_all_processes_come_together(tmp_path, monkeypatch) -> None:
         assert (tmp_path / "many.npz").exists() == (rank == 0)
     many = dict(np.load(tmp_path / "many.npz"))
     assert list(many) == list(alone)
+    assert many.pop("image_id").tolist() == alone.pop("image_id").tolist() == people.image_id
     for key, column in alone.items():
         np.testing.assert_allclose(many[key], column, rtol=1e-5, atol=1e-5)
 

@@ -75,6 +75,7 @@ def test_it_shows_the_sets_of_a_mix_but_no_other_groups(tmp_path, capsys) -> Non
     )
     model = StubModel()
     model.metrics = {"RMSE": RMSE()}
+    summary.on_train_start(trainer, model)
     summary.keep_best(trainer, model)
     assert summary.results == {"joints/RMSE": 3.0, "joints/RMSE/lsp": 2.0}
     summary.print()

@@ -92,6 +92,7 @@ def test_data_must_be_named(lspet: Path, capsys: pytest.CaptureFixture[str]):
     assert "Expected a config that describes data" in refused(capsys, "doctor")
 
 
+@pytest.mark.drill
 def test_lspe_is_described_as_it_is(
     real_data: Path,
     tmp_path: Path,

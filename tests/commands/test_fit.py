@@ -1,5 +1,6 @@
 """The real `lightning fit`, in process, on a tiny Leeds Sports Pose Extended in the real layout."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def test_a_run_is_a_folder_with_everything(here: Path) -> None:
     names = {path.name for path in here.iterdir()}
     assert {"config.yaml", "best.ckpt", "last.ckpt", "metrics.csv", "predictions.npz"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    sheets = sorted((here / "pictures").iterdir())
+    *sheets, gradients = sorted((here / "pictures").iterdir())
     assert len(sheets) == 2
+    assert gradients.name == "gradients.png"
     shown = EventAccumulator(str(here)).Reload()
     assert [event.step for event in shown.Images("val/predictions")] == [1, 3]
     sheet = cv2.imdecode(
@@ -71,6 +73,15 @@ def test_the_config_is_resolved_and_plain(here: Path) -> None:
     # The data module has them, and a second copy here could disagree with it.
     assert not {"skeleton", "input_spec", "labels"} & set(config["model"])
     assert yaml.safe_load((here / "hparams.yaml").read_text())["seed_everything"] == 0
+
+
+def test_tensorboard_has_the_results_of_the_best_checkpoint(here: Path) -> None:
+    result = json.loads((here / "result.json").read_text())
+    shown = EventAccumulator(str(here)).Reload()
+    assert shown.PluginTagToContent("hparams")
+    for name, value in {"main": result["main"], **result["metrics"]}.items():
+        (event,) = shown.Scalars(f"best/{name}")
+        assert (event.step, event.value) == (result["step"], pytest.approx(value))
 
 
 def test_a_run_repeats_from_its_config(here: Path) -> None:
@@ -381,6 +392,5 @@ def test_an_interrupted_run_keeps_its_folder(here: Path, monkeypatch: pytest.Mon
     mine = Callback()
     monkeypatch.setattr(mine, "on_train_batch_end", stop)
     add_callback(monkeypatch, mine)
-    with pytest.raises(SystemExit):
-        main(["fit", "--config", "tiny.yaml", "--run", "interrupted"])
+    assert main(["fit", "--config", "tiny.yaml", "--run", "interrupted"]) == 130
     assert (here.parent / "interrupted" / "config.yaml").is_file()

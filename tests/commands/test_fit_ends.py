@@ -1,5 +1,8 @@
 """How `lightning fit` ends: what it has saved then, and what its exit status says."""
 
+import math
+import multiprocessing
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,7 +12,8 @@ import torch
 from lightning_pose.batch import Batch
 from lightning_pose.cli import main
 from lightning_pose.module import PoseModule
-from tests.commands.project import refused
+from tests.commands.project import CONFIG, refused, rows
+from tests.data.lspet import write_lspet
 
 
 def test_the_end_of_fit_saves_what_no_validation_saved(here: Path) -> None:
@@ -44,6 +48,7 @@ def test_a_run_that_has_ended_is_not_resumed_for_nothing(
             ["--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size=1"],
             "AdamW and StepLR",
         ),
+        (["--model.backbone_lr", "0.1"], "found AdamW of 2 groups and WarmupCosine"),
     ],
 )
 def test_another_optimizer_or_scheduler_does_not_resume(
@@ -68,28 +73,90 @@ def test_weights_alone_are_not_resumed(
     assert main(["fit", "--config", "tiny.yaml", "--init_from", words[-1], "--run", "from"]) == 0
 
 
-def test_a_terminated_run_saves_its_steps_and_says_so(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_a_signal_ends_saves_its_steps_and_says_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
 ) -> None:
     step = PoseModule.training_step
 
     def stop_in_the_third(self: PoseModule, batch: Batch, batch_idx: int) -> torch.Tensor:
         if self.global_step == 2:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         return step(self, batch, batch_idx)
 
-    # Dropout draws other numbers after a restart.
-    words = ["--config", "tiny.yaml", "--trainer.max_epochs", "4"]
-    words += ["--model.backbone.init_args.dropout", "0.0"]
+    words = ["--config", "tiny.yaml", "--trainer.max_epochs", "4", "--run", number.name]
+    before = signal.getsignal(number)
     with monkeypatch.context() as patch:
         patch.setattr(PoseModule, "training_step", stop_in_the_third)
-        assert main(["fit", *words, "--run", "stopped"]) == 143
-    last = here.parent / "stopped" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 3
-    assert main(["fit", *words, "--run", "continued", "--ckpt_path", str(last)]) == 0
-    assert main(["fit", *words, "--run", "uninterrupted"]) == 0
-    ours, theirs = (
-        torch.load(here.parent / name / "last.ckpt", weights_only=True)["state_dict"]
-        for name in ("continued", "uninterrupted")
-    )
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        assert main(["fit", *words]) == status
+    assert signal.getsignal(number) == before
+    run = here.parent / number.name
+    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert rows(run / "metrics.csv")[-1]["step"] == "2", "the row of the last step is there"
+    assert not (run / "result.json").exists()
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: PoseModule, batch: Batch, batch_idx: int) -> torch.Tensor:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(PoseModule, "training_step", stop)
+    assert main(["fit", "--config", "tiny.yaml", "--run", "twice"]) == 130
+    assert not (here.parent / "twice" / "last.ckpt").exists()
+
+
+def test_a_signal_ends_a_validation_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = PoseModule.validation_step
+    seen = []
+
+    def stop_in_the_second_batch(self: PoseModule, batch: Batch, batch_idx: int) -> object:
+        seen.append(batch_idx)
+        if len(seen) == 4:  # The first two are the sanity check.
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PoseModule, "validation_step", stop_in_the_second_batch)
+    words = ["--config", "tiny.yaml", "--data.batch_size", "2", "--data.val", "[5, 12]"]
+    assert main(["fit", *words, "--data.train", "[1, 4]", "--run", "in_validation"]) == 130
+    assert len(seen) == 4
+
+
+def test_a_killed_worker_ends_a_run_in_a_sentence(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = PoseModule.training_step
+
+    def kill_a_worker(self: PoseModule, batch: Batch, batch_idx: int) -> torch.Tensor:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join()
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PoseModule, "training_step", kill_a_worker)
+    words = ["fit", "--config", "tiny.yaml", "--data.num_workers", "1", "--run", "killed_worker"]
+    assert "found that one was killed, usually for lack of memory" in refused(capsys, *words)
+
+
+def test_a_damaged_image_stops_a_run_or_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lspet(tmp_path / "lspet", count=12)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    image = tmp_path / "lspet" / "images" / "im00003.jpg"
+    image.write_bytes(image.read_bytes()[:600])
+    words = ["fit", "--config", "tiny.yaml", "--trainer.max_epochs", "1"]
+    assert "im00003.jpg" in refused(capsys, *words)
+    with pytest.warns(UserWarning, match=r"found 1 people skipped .*: im00003\.jpg; mend"):
+        assert main([*words, "--data.unreadable", "skip", "--run", "skipped"]) == 0
+    found = rows(tmp_path / "checkpoints" / "tiny" / "skipped" / "metrics.csv")
+    losses = [float(row["train/loss"]) for row in found if row["train/loss"]]
+    assert len(losses) == 2
+    assert all(map(math.isfinite, losses))
+    # A person of the validation is never skipped: its metrics are those of everyone.
+    image.rename(image.with_name("im00010.jpg"))
+    write_lspet(tmp_path / "other", count=12)
+    shutil.copy(tmp_path / "other" / "images" / "im00003.jpg", image)
+    assert "im00010.jpg" in refused(capsys, *words, "--data.unreadable", "skip")

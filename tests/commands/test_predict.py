@@ -84,7 +84,8 @@ def test_the_output_holds_joints_masks_and_overlays(folder, tmp_path, asked, cap
         "predictions.json",
     ]
     for entry in found:
-        assert set(entry) == {"image", "size", "box", "score", "keypoints", "mask"}
+        assert set(entry) == {"image", "size", "box", "score", "keypoints", "labels", "mask"}
+        assert entry["labels"] == {}
         assert (entry["size"], entry["score"]) == (list(SIZE), 0.75)
         assert entry["box"] == [-0.5, -0.5, 69.5, 89.5]
         assert len(entry["keypoints"]) == LSP14.num_joints

@@ -2,12 +2,22 @@ import errno
 from argparse import ArgumentError
 
 import pytest
+import torch
 import wandb
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_pose.commands.refusals import explain, explain_setting
 from lightning_pose.errors import CheckpointError, DataError, InputError
+
+
+def out_of_memory() -> Exception:
+    """What torch raises for more memory than there is."""
+    try:
+        torch.empty(2**60)
+    except RuntimeError as error:
+        return error
+    raise AssertionError("not reached")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +28,26 @@ from lightning_pose.errors import CheckpointError, DataError, InputError
         (wandb.errors.CommError("no API key."), "found: no API key; log in with `wandb login`"),
         (OSError(errno.ENOSPC, "No space left"), "found: No space left; free disk space"),
         (OSError(errno.EACCES, "Denied", "a.ckpt"), "found: Denied (a.ckpt); free disk space"),
+        (
+            torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1."
+            ),
+            "GPU, found: CUDA out of memory. Tried to allocate 2.00 GiB; use less with a lower "
+            "data.batch_size",
+        ),
+        (out_of_memory(), "found: DefaultCPUAllocator: can't allocate memory: you tried to"),
+        (
+            RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+            "one was killed, usually for lack of memory; use fewer data.num_workers",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is"),
+            "shared memory (/dev/shm), through which data workers pass",
+        ),
+        (
+            RuntimeError("[gloo/transport/tcp/pair.cc:1] Connection closed by peer [127.0.0.1]"),
+            "found that another one has ended; it says why",
+        ),
         (CheckpointError("Expected a,\n found b; do c."), "Expected a, found b; do c."),
     ],
 )

@@ -122,3 +122,17 @@ def write_release(
     }
     root.mkdir(parents=True, exist_ok=True)
     scipy.io.savemat(root / RELEASE, {"RELEASE": structs([release])}, do_compression=True)
+
+
+POINTS = [point(k, 20.0 + 4 * k, 80.0 - 4 * k) for k in range(16)]
+
+
+def write_crowds(root: Path, count: int = 10, activities: Sequence[str] = ("dancing",)) -> None:
+    """Write images of one to three people, and the published file, with activities in turn."""
+    images = [
+        (f"{k + 1:09d}.jpg", [annotated(POINTS)] * (1 + k % 3), activities[k % len(activities)])
+        for k in range(count)
+    ]
+    write_release(root, images)
+    for name, _, _ in images:
+        write_image(root, name)

@@ -123,8 +123,8 @@ def test_heads_of_labels_train_from_a_config(
 model:
   backbone: {{class_path: UNet, init_args: {{width: 4}}}}
   heads:
-    activity: {{class_path: tests.toy_parts.ClassHead}}
-    height: {{class_path: tests.toy_parts.ScalarHead}}
+    activity: {{class_path: ClassHead, init_args: {{label: activity}}}}
+    height: {{class_path: ValueHead, init_args: {{label: height, mean: 170, std: 10}}}}
   main_metric: loss
 data:
   class_path: FolderDataModule

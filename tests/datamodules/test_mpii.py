@@ -8,20 +8,8 @@ from lightning_pose.datamodules import MPIIDataModule, PoseDataModule, mpii
 from lightning_pose.datasets import MPIIDataset
 from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.input_spec import InputSpec
-from tests.data.mpii import RELEASE, annotated, point, write_image, write_mpii, write_release
+from tests.data.mpii import RELEASE, write_crowds, write_mpii
 from tests.site import Site, publish
-
-POINTS = [point(k, 20.0 + 4 * k, 80.0 - 4 * k) for k in range(16)]
-
-
-def write_crowds(root: Path, count: int = 10) -> None:
-    """Ten images of one to three people in the published file alone."""
-    images = [
-        (f"{k + 1:09d}.jpg", [annotated(POINTS)] * (1 + k % 3), "dancing") for k in range(count)
-    ]
-    write_release(root, images)
-    for name, _, _ in images:
-        write_image(root, name)
 
 
 def test_the_lists_are_the_default_splits(tmp_path: Path) -> None:

@@ -108,10 +108,12 @@ def _pckh(guess: np.ndarray, truth: _Crops) -> float:
     return float(right.mean(axis=0).mean())
 
 
+@pytest.mark.drill
 def test_the_mean_pose_scores_badly(train, val):
     assert _pckh(train.joints.mean(axis=0), val) <= 0.08
 
 
+@pytest.mark.drill
 def test_guard_the_nearest_training_image_is_no_answer(train, val):
     known, asked = train.small.astype(np.float32), val.small.astype(np.float32)
     # |a - b|^2 without |a|^2, which does not change who is nearest.
@@ -120,6 +122,7 @@ def test_guard_the_nearest_training_image_is_no_answer(train, val):
     assert _pckh(train.joints[nearest], val) <= 0.3
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("bins", [4, 6])
 def test_guard_a_colour_hardly_tells_the_joint(train, val, bins):
     def cell(colours: np.ndarray) -> np.ndarray:
@@ -131,6 +134,7 @@ def test_guard_a_colour_hardly_tells_the_joint(train, val, bins):
     assert (guess == np.arange(14)).mean() <= 2 / 14
 
 
+@pytest.mark.drill
 def test_guard_poses_are_mostly_upright_and_mostly_seen(train):
     # The opposite guard: people who are never upright or always hidden would be too hard.
     spine = train.joints[:, NECK] - train.joints[:, [RIGHT_HIP, LEFT_HIP]].mean(axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightning_pose.skeletons import LSP14
-from lightning_pose.visualization import draw_heatmap, draw_mask, draw_skeleton
+from lightning_pose.visualization import draw_heatmap, draw_mask, draw_saliency, draw_skeleton
 
 
 def black(height=80, width=100):
@@ -23,6 +23,14 @@ def test_a_joint_is_drawn_at_its_point_to_a_fraction_of_a_pixel(point):
     points[13] = point
     image = draw_skeleton(black(), points, np.arange(14) == 13, LSP14)
     assert centre_of_light(image) == pytest.approx(point, abs=0.15)
+
+
+def test_a_lone_joint_is_as_large_as_in_a_person_who_fills_the_image():
+    points = np.zeros((14, 2), dtype=np.float32)
+    points[12:] = [[150.0, 0.0], [150.0, 299.0]]
+    one = draw_skeleton(black(300, 300), points, np.arange(14) == 13, LSP14)
+    two = draw_skeleton(black(300, 300), points, np.arange(14) >= 12, LSP14)
+    assert one.any(axis=(0, 2)).sum() == two[290:].any(axis=(0, 2)).sum() > 8
 
 
 def test_limbs_have_the_skeletons_colours_and_only_between_drawn_joints():
@@ -97,3 +105,27 @@ def test_a_heatmap_covers_its_peak_most_and_nothing_where_it_is_zero():
 def test_a_heatmap_without_a_peak_changes_nothing(value):
     image = np.random.default_rng(0).integers(0, 255, (8, 9, 3), dtype=np.uint8)
     np.testing.assert_array_equal(draw_heatmap(image, np.full((8, 9), value)), image)
+
+
+def test_saliency_is_lighter_where_it_is_higher_on_the_maps_own_scale():
+    rng = np.random.default_rng(0)
+    saliency = rng.uniform(3.0, 3.1, (20, 30))
+    image = rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    before = image.copy()
+    light = draw_saliency(image, saliency, opacity=1.0).mean(axis=2)
+    np.testing.assert_array_equal(image, before)
+    order = saliency.argsort(axis=None)
+    assert (np.diff(light.flat[order]) >= -1).all()
+    assert light.max() > 180
+    assert light.min() < 10
+    np.testing.assert_array_equal(
+        draw_saliency(image, saliency), draw_saliency(image, 1e-4 * (saliency - 3.0))
+    )
+    # Under it, the image is in shades of grey.
+    shades = draw_saliency(image, saliency, opacity=0.0)
+    np.testing.assert_allclose(shades, image.mean(axis=2, keepdims=True).repeat(3, 2), atol=0.5)
+
+
+def test_saliency_that_is_the_same_everywhere_can_be_drawn():
+    drawn = draw_saliency(black(8, 9), np.full((8, 9), 2.0))
+    assert (drawn == drawn[0, 0]).all()

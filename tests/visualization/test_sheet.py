@@ -50,10 +50,12 @@ def test_a_mask_covers_the_same_part_of_the_tile():
     assert (columns.min(), columns.max()) == pytest.approx((48, 95), abs=1)
 
 
-def test_a_heatmap_covers_the_same_part_of_the_tile():
-    heatmap = np.zeros((64, 48), dtype=np.float32)
-    heatmap[16:32, 12:24] = 0.3
-    covered = inside(contact_sheet([[Tile(blank(), "", heatmap=heatmap)]], LSP14))[:, :192, 0]
+@pytest.mark.parametrize("field", ["heatmap", "saliency"])
+def test_a_map_covers_the_same_part_of_the_tile(field):
+    values = np.zeros((64, 48), dtype=np.float32)
+    values[16:32, 12:24] = 0.3
+    tile = Tile(blank(), "", **{field: values})
+    covered = inside(contact_sheet([[tile]], LSP14))[:, :192, 0]
     rows, columns = np.nonzero(covered > covered.max() / 2)
     assert (rows.min(), rows.max()) == pytest.approx((64, 127), abs=1)
     assert (columns.min(), columns.max()) == pytest.approx((48, 95), abs=1)

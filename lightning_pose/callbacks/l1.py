@@ -1,0 +1,48 @@
+"""L1 regularisation of the weights."""
+
+import math
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch.optim import Optimizer
+
+from lightning_pose.errors import ConfigError
+
+__all__ = ["L1Penalty"]
+
+
+class L1Penalty(Callback):
+    """Pulls weights towards 0 by a constant force: the gradient of their summed absolute values.
+
+    It is added just before the optimiser step, when gradients are complete and no longer scaled,
+    so that accumulation, several processes and half precision change nothing. Biases and batch norm
+    are left alone. The logged losses do not include the penalty, so that those of different
+    strengths can be compared. Squares (L2) need no callback: they are the optimiser's
+    `weight_decay`.
+
+    Args:
+        strength: What the sum of the absolute weights is multiplied by; 1e-5 is a start.
+
+    Raises:
+        ConfigError: `strength` is not above 0.
+    """
+
+    def __init__(self, strength: float) -> None:
+        if not 0 < strength < math.inf:
+            raise ConfigError(
+                f"Expected L1Penalty.strength above 0, found {strength}; leave out the callback "
+                "for no penalty."
+            )
+        self.strength = strength
+
+    @torch.no_grad()
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Add the gradient of the penalty to that of the loss."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                # Biases and batch norm have one axis.
+                if parameter.grad is not None and parameter.dim() > 1:
+                    parameter.grad.add_(parameter.sign(), alpha=self.strength)

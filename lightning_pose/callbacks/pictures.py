@@ -1,0 +1,31 @@
+"""A picture of each validation, in a folder and in the loggers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+from jaxtyping import UInt8
+from PIL import Image
+
+from lightning_pose.callbacks.loggers import log_image
+
+__all__ = ["save_picture"]
+
+
+def save_picture(
+    trainer: pl.Trainer, folder: Path, name: str, picture: UInt8[np.ndarray, "H W 3"]
+) -> None:
+    """Write a picture of the present validation, and send it to the loggers.
+
+    Args:
+        trainer: Knows the epoch, the step and the loggers.
+        folder: The folder for the PNG, which is named by epoch and optimiser step.
+        name: The name of the picture in the loggers.
+        picture: RGB.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # The number of the last step, as in metrics.csv.
+    step = max(0, trainer.global_step - 1)
+    path = folder / f"epoch_{trainer.current_epoch:03d}_step_{step:06d}.png"
+    Image.fromarray(picture).save(path)
+    log_image(trainer.loggers, name, picture, step)

@@ -1,0 +1,61 @@
+"""Which run continues that was stopped, and from which checkpoint."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+
+from lightning_pose import checkpoint
+from lightning_pose.errors import CheckpointError
+from lightning_pose.runs import Run
+
+__all__ = ["find_stopped"]
+
+
+def find_stopped(
+    root: str | Path,
+    experiment: str,
+    is_same: Callable[[Path], bool],
+    name: str | None,
+    allow: Sequence[str],
+) -> tuple[Run | None, str | None]:
+    """Find the newest run that was stopped before its end, and its newest whole checkpoint.
+
+    If the run of a given name was killed before its first checkpoint, its folder is renamed: the
+    run that begins in its place has that name.
+
+    Args:
+        root: The folder of all experiments.
+        experiment: The name of the experiment.
+        is_same: Whether the config.yaml of a run is that of the run to find.
+        name: The run's name, if it has one.
+        allow: Packages to trust in addition to `parts.TRUSTED`.
+
+    Returns:
+        The run and the path of the checkpoint; twice None if there is no such run.
+
+    Raises:
+        CheckpointError: None of its checkpoints can be read.
+        ConfigError: Another process is training it.
+    """
+    run = Run.find_unfinished(root, experiment, is_same, name)
+    if run is not None:
+        return run, _newest_checkpoint(run, allow)
+    if name is not None:
+        Run(Path(root, experiment, name)).set_aside(is_same)
+    return None, None
+
+
+def _newest_checkpoint(run: Run, allow: Sequence[str]) -> str:
+    """The path of last.ckpt, or of the one before it if last.ckpt is damaged."""
+    newest, *others = run.checkpoints
+    try:
+        content = checkpoint.read(newest, allow)
+    except CheckpointError as error:
+        if not others:
+            raise
+        (newest,) = others
+        content = checkpoint.read(newest, allow)
+        rank_zero_warn(f"{error} The run continues from {newest} instead.")
+    rank_zero_info(f"The run {run.folder} continues after step {content['global_step']}.")
+    return str(newest)

@@ -1,0 +1,62 @@
+"""The L1 penalty is the gradient of the summed absolute weights, whatever else the trainer does."""
+
+import copy
+import math
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from lightning_pose.callbacks import L1Penalty
+from lightning_pose.errors import ConfigError
+from tests.callbacks.model import make_trainer
+
+
+class Regression(pl.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+    def error(self, x: Tensor) -> Tensor:
+        return (self.layers(x) - x.sum(dim=1, keepdim=True)).square().mean()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        return self.error(batch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def train(model: pl.LightningModule, batches: list[Tensor], **settings: object) -> None:
+    trainer = make_trainer(
+        L1Penalty(0.03), enable_checkpointing=False, log_every_n_steps=1, **settings
+    )
+    trainer.fit(model, DataLoader(batches, batch_size=None))
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_step_is_that_of_the_penalised_loss(accumulated: int) -> None:
+    model, batches = Regression(), [torch.randn(6, 3) for _ in range(accumulated)]
+    plain = copy.deepcopy(model)
+    train(model, batches, max_steps=1, accumulate_grad_batches=accumulated)
+    loss = torch.stack([plain.error(batch) for batch in batches]).mean()
+    penalty = sum(plain.layers[place].weight.abs().sum() for place in (0, 2))
+    (loss + 0.03 * penalty).backward()
+    for found, expected in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(found.detach(), expected.detach() - 0.1 * expected.grad)
+
+
+def test_clipping_counts_the_penalty() -> None:
+    model, batch = Regression(), torch.randn(6, 3)
+    before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+    train(model, [batch], max_steps=1, gradient_clip_val=0.001)
+    moved = nn.utils.parameters_to_vector(model.parameters()).detach() - before
+    assert moved.norm() == pytest.approx(0.1 * 0.001, rel=1e-2)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1e-5, math.inf, math.nan])
+def test_a_strength_that_does_nothing_good_is_refused(strength: float) -> None:
+    with pytest.raises(ConfigError, match=f"strength above 0, found {strength}"):
+        L1Penalty(strength)

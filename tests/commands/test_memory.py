@@ -1,0 +1,56 @@
+"""In a process of its own, because the settings of an allocator last as long as its process."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_pose.cli import main
+from lightning_pose.commands import fit
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+
+FAULTS = """
+import resource, sys
+import torch
+from lightning_pose.commands.memory import keep_freed_memory
+
+keep_freed_memory(torch.device(sys.argv[1]))
+faults = []
+for _ in range(40):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(10_000_000)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(faults[30:]), max(faults[30:]))  # At first, the heap grows a few times.
+"""
+
+
+def faults(device: str) -> tuple[int, int]:
+    """Page faults for 40 MB that were freed before, of a training on a device: least and most."""
+    command = [sys.executable, "-c", FAULTS, device]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    least, most = done.stdout.split()
+    return int(least), int(most)
+
+
+def test_freed_memory_is_used_again_without_page_faults() -> None:
+    _, most = faults("cpu")
+    assert most < 100
+
+
+def test_a_training_on_a_gpu_leaves_the_memory_as_it_is() -> None:
+    least, _ = faults("cuda")
+    assert least > 1000
+
+
+def test_fit_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(fit, "keep_freed_memory", asked.append)
+    monkeypatch.chdir(tmp_path)
+    words = ["--config=combined.yaml", "--trainer.fast_dev_run=1", "--data.batch_size=2"]
+    words += ["--trainer.accelerator=cpu"]
+    assert main(["fit", *words]) == 0
+    assert asked == [torch.device("cpu")]
