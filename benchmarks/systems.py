@@ -1,17 +1,19 @@
 """How fast each arm of a study trains on the CPU, and how many steps ten minutes hold.
 
     python benchmarks/systems.py --study studies/reproduction.yaml [--batches 10] [--repeats 3]
-        [OPTIONS OF FIT]
+        [--save FILE] [OPTIONS OF FIT]
 
 Prints, for every arm, images per second, seconds per step and steps in ten minutes of a bare
 training loop on cached batches: the median over several repeats, in which the arms take turns. The
-first batches of a loop are not timed.
+first batches of a loop are not timed. --save also writes the seconds per step by arm as JSON.
 """
 
 import argparse
+import json
 import statistics
+from pathlib import Path
 
-from training import CachedBatches, Parts, bare_loop
+from training import BareLoop, CachedBatches, Parts
 
 from lightning_pose.commands.configs import find_config, read_config, split_configs
 from lightning_pose.study import Arm, Study
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="the YAML file of the study")
     parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--save", type=Path, help="the JSON file to write")
     options, words = parser.parse_known_args()
     path = find_config(options.study)
     arms = Study.from_dict(read_config(path), path).arms
@@ -33,11 +36,13 @@ def main() -> None:
         for arm in arms:
             seconds, sizes[arm.name] = step_seconds(arm, words, options.batches)
             found[arm.name].append(seconds)
+    medians = {name: statistics.median(values) for name, values in found.items()}
     print(f"{'':28} {'images/s':>10} {'s/step':>8} {f'steps in {_MINUTES} min':>16}")
-    for name, values in found.items():
-        seconds = statistics.median(values)
+    for name, seconds in medians.items():
         steps = round(60 * _MINUTES / seconds)
         print(f"{name:28} {sizes[name] / seconds:10.1f} {seconds:8.3f} {steps:16d}")
+    if options.save is not None:
+        options.save.write_text(json.dumps(medians, indent=1) + "\n", encoding="utf-8")
 
 
 def step_seconds(arm: Arm, words: list[str], batches: int) -> tuple[float, int]:
@@ -48,7 +53,7 @@ def step_seconds(arm: Arm, words: list[str], batches: int) -> tuple[float, int]:
     cli.datamodule.setup("fit")
     loader = iter(cli.datamodule.train_dataloader())
     cached = [next(loader) for _ in range(2)]
-    return bare_loop(cli.model, CachedBatches(cached, batches)), len(cached[0])
+    return BareLoop(cli.model).seconds(CachedBatches(cached, batches)), len(cached[0])
 
 
 if __name__ == "__main__":

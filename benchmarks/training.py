@@ -3,15 +3,18 @@
     python benchmarks/training.py [--root FOLDER_OF_LSPE [--cache FOLDER]] [--batches 60]
         [--repeats 5]
 
-Prints images per second for a bare PyTorch loop on cached batches, for `Trainer.fit` on the same
-cached batches, and for `Trainer.fit` with its data module: the median over several repeats, run in
-turn, and the ratio to the bare loop. With --root, the data is Leeds Sports Pose Extended; with
+Prints images per second for a bare PyTorch loop on cached batches, for `lightning fit` with its
+default loggers and callbacks on the same cached batches, and for `lightning fit` with its data: the
+median over several repeats, run in turn, and the ratio to the bare loop. `overhead.py` measures the
+difference more exactly. With --root, the data is Leeds Sports Pose Extended; with
 --cache, its images are kept in a folder as `--data.cache` does, which is written before the first
 repeat.
 """
 
 import argparse
+import contextlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +23,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_pose.batch import Batch
-from lightning_pose.callbacks import LearningRate
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.fit import FitCLI
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.module import PoseModule
 from lightning_pose.precision import AutoPrecision
+
+WARM_UP = 5
+"""Batches at the start of a training that are not timed."""
 
 
 class CachedBatches:
@@ -49,12 +53,10 @@ class CachedBatches:
 class Stopwatch(pl.Callback):
     """Times the batches of an epoch after a few warm-up batches."""
 
-    warm_up = 5
-
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        if batch_idx == self.warm_up:
+        if batch_idx == WARM_UP:
             self.start = time.perf_counter()
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -80,24 +82,112 @@ class Parts(FitCLI):
         """Print nothing."""
 
 
-def bare_loop(model: PoseModule, batches: CachedBatches) -> float:
-    """Train without Lightning, and return the seconds per step after a few warm-up batches."""
-    model.train()
-    made = model.configure_optimizers()
-    optimizer = made["optimizer"] if isinstance(made, dict) else made
-    precision = AutoPrecision()
-    precision.connect(model, [optimizer], [])
-    for index, batch in enumerate(batches):
-        if index == Stopwatch.warm_up:
-            start = time.perf_counter()
-        optimizer.zero_grad()
-        with precision.forward_context():
+class WatchedFit(FitCLI):
+    """`lightning fit` with its own loggers and callbacks, and one callback more, which is the last.
+
+    What it prints goes to the error output, so that the output of a benchmark is its result alone.
+
+    Args:
+        words: The arguments of `fit`.
+        folder: Where the run's folder is made.
+        callback: The callback that measures.
+        batches: What to train on; by default the data of the config.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        folder: Path,
+        callback: pl.Callback,
+        batches: CachedBatches | None = None,
+    ) -> None:
+        self.callback = callback
+        self.batches = batches
+        # On the CPU, as the bare loop.
+        own = [f"--trainer.default_root_dir={folder}", "--trainer.accelerator=cpu"]
+        with contextlib.redirect_stdout(sys.stderr):
+            super().__init__(["fit", *words, *own], "benchmark")
+
+    def fit(self, model: PoseModule, **kwargs: Any) -> None:
+        self.trainer.callbacks.append(self.callback)
+        if self.batches is None:
+            self.trainer.fit(model, **kwargs)
+        else:
+            self.trainer.fit(model, self.batches)
+
+
+class BareLoop:
+    """Trains a model as `fit` does, but without Lightning, on the CPU.
+
+    Args:
+        model: The model, which is trained in place.
+        clip: The largest norm of the gradients.
+    """
+
+    def __init__(self, model: PoseModule, clip: float = 5.0) -> None:
+        self.model = model.train()
+        self.clip = clip
+        made = model.configure_optimizers()
+        self.optimizer = made["optimizer"] if isinstance(made, dict) else made
+        schedule = made["lr_scheduler"] if isinstance(made, dict) else {"interval": "epoch"}
+        self.scheduler = schedule["scheduler"] if schedule["interval"] == "step" else None
+        self.precision = AutoPrecision()
+        self.precision.connect(model, [self.optimizer], [])
+
+    def step(self, batch: Batch) -> None:
+        """Make one optimiser step."""
+        model = self.model
+        self.optimizer.zero_grad()
+        with self.precision.forward_context():
             losses = model.network.losses(model(batch.image), batch)
             loss = model.weighting({name: terms.mean() for name, terms in losses.items()})
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
-    return (time.perf_counter() - start) / (len(batches) - Stopwatch.warm_up)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), self.clip)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def seconds(self, batches: CachedBatches) -> float:
+        """Train, and return the seconds per step after a few warm-up batches."""
+        for index, batch in enumerate(batches):
+            if index == WARM_UP:
+                start = time.perf_counter()
+            self.step(batch)
+        return (time.perf_counter() - start) / (len(batches) - WARM_UP)
+
+
+def parts(words: list[str]) -> tuple[PoseModule, PoseDataModule]:
+    """The model and the data module of a command line of `fit`."""
+    cli = Parts(["fit", *words], "benchmark")
+    return cli.model, cli.datamodule
+
+
+def first_batches(words: list[str], count: int) -> list[Batch]:
+    """The first training batches of a command line of `fit`."""
+    _, data = parts(words)
+    data.setup("fit")
+    loader = iter(data.train_dataloader())
+    return [next(loader) for _ in range(count)]
+
+
+def fit_seconds(
+    words: list[str], folder: Path, length: int, batches: CachedBatches | None = None
+) -> float:
+    """Seconds per step of an epoch of `lightning fit` without validation, after the warm-up."""
+    short = [f"--trainer.limit_train_batches={length}", "--trainer.limit_val_batches=0"]
+    watch = Stopwatch()
+    WatchedFit([*words, *short, "--trainer.max_epochs=1"], folder, watch, batches)
+    return (watch.stop - watch.start) / (length - WARM_UP)
+
+
+def data_words(root: Path | None, cache: Path | None) -> list[str]:
+    """The options of `fit` for photographs, which are cached if a folder is given for that."""
+    words = []
+    if root is not None:
+        words += ["--config", str(find_config("data/lspet.yaml")), "--data.root", str(root)]
+    if cache is not None:
+        words += ["--data.cache", str(cache)]
+    return words
 
 
 def main() -> None:
@@ -108,59 +198,21 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     words = ["--config", str(find_config("combined.yaml"))]
-    if options.root is not None:
-        words += ["--config", str(find_config("data/lspet.yaml"))]
-        words += ["--data.root", str(options.root)]
-    if options.cache is not None:
-        words += ["--data.cache", str(options.cache)]
-
-    def parts() -> tuple[PoseModule, PoseDataModule]:
-        cli = Parts(["fit", *words], "benchmark")
-        return cli.model, cli.datamodule
-
-    _, data = parts()
-    data.setup("fit")
-    loader = iter(data.train_dataloader())
-    cached = [next(loader) for _ in range(4)]
-    people = len(cached[0]) * (options.batches - Stopwatch.warm_up)
-
-    def bare() -> float:
-        model, _ = parts()
-        return len(cached[0]) / bare_loop(model, CachedBatches(cached, options.batches))
-
-    def fit(with_data: bool, folder: str) -> float:
-        model, data = parts()
-        watch = Stopwatch()
-        trainer = pl.Trainer(
-            accelerator="cpu",  # Like the bare loop.
-            max_epochs=1,
-            limit_train_batches=options.batches,
-            limit_val_batches=0,
-            gradient_clip_val=5.0,
-            callbacks=[watch, LearningRate()],
-            plugins=[AutoPrecision()],
-            # The defaults of `lightning fit`, except for what happens at validations.
-            logger=[TensorBoardLogger(folder), CSVLogger(folder)],
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        if with_data:
-            trainer.fit(model, datamodule=data)
-        else:
-            trainer.fit(model, CachedBatches(cached, options.batches))
-        return people / (watch.stop - watch.start)
+    words += data_words(options.root, options.cache)
+    cached = CachedBatches(first_batches(words, 4), options.batches)
+    size = len(cached.batches[0])
 
     ways: dict[str, Callable[[], float]] = {
-        "bare loop, cached batches": bare,
-        "fit, cached batches": lambda: fit(False, folder),
-        "fit, with its data": lambda: fit(True, folder),
+        "bare loop, cached batches": lambda: BareLoop(parts(words)[0]).seconds(cached),
+        "fit, cached batches": lambda: fit_seconds(words, folder, options.batches, cached),
+        "fit, with its data": lambda: fit_seconds(words, folder, options.batches),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for _ in range(options.repeats):
-            for name, way in ways.items():
-                rates[name].append(way())
+            for way, measure in ways.items():
+                rates[way].append(size / measure())
     reference = rates["bare loop, cached batches"]
     print(f"{'':28} {'images/s':>10} {'of bare loop':>12}")
     for name, values in rates.items():

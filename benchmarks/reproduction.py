@@ -1,0 +1,252 @@
+"""Write docs/reproduction.md and its picture from the runs of configs/studies/reproduction.yaml.
+
+    python -m benchmarks.reproduction [--runs checkpoints/reproduction] [--speeds FILE]
+        [--output docs/reproduction.md]
+
+Runs that have not ended are left out, and each figure says how many seeds it has. The speeds are
+those that `benchmarks/systems.py --save FILE` has measured; without them, nothing is compared at
+equal time. What the papers say is in benchmarks/papers.py.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure as Picture
+
+from benchmarks.papers import CLAIMS, SYSTEMS, Claim, System
+from benchmarks.study_runs import Figure, Run, Runs, Values, read_runs
+from lightning_pose.commands.configs import find_config, read_config
+from lightning_pose.study import Study
+
+STUDY = "studies/reproduction.yaml"
+
+CURVES = {
+    "11-layer CNN: PCK@0.2": ("val/coordinates/PCK", ("cnn11", "cnn11_no_bn")),
+    "ResNet: PCKh@0.5": ("val/heatmap/PCKh", ("resnet_deconv", "resnet_fcn")),
+    "U-Net: Dice": (
+        "val/mask/Dice",
+        (
+            "unet_mask",
+            "harmonic_unet_mask",
+            "unet_mask_heatmap",
+            "unet_mask_softmax",
+            "unet_mask_softmax_regression",
+            "unet_triple",
+        ),
+    ),
+    "U-Net: PCK@0.2 of softmax joints": (
+        "val/joints/PCK",
+        ("unet_mask_softmax", "unet_mask_softmax_regression", "unet_triple"),
+    ),
+    "VGG16: PCKh@0.5": (
+        "val/coordinates/PCKh",
+        ("vgg16_regression", "vgg16_lstm", "vgg16_attention_lstm"),
+    ),
+    "ConvPose: squared error": ("val/loss", ("convpose",)),
+}
+
+_HEAD = """\
+# What the systems of the papers reach here
+
+`python -m benchmarks.reproduction` wrote this page from the runs of
+
+    lightning study --study {study} --data LSPExtendedDataModule --data.root FOLDER \\
+      --data.splits null
+
+on Leeds Sports Pose Extended: 8,500 photographs train and 750 validate. Joints were labelled by
+crowd workers and masks by BlazePose, so that a Dice says how well BlazePose is imitated. The
+papers' Dice is against Mask R-CNN; the two cannot be compared, only the order of the systems can.
+
+The networks are small, because two CPU cores trained them. The study's file has every setting that
+differs from the config of the paper, and the config says what the paper leaves open. Budgets are
+counted in optimiser steps. The minutes were measured on a machine with other work, so they only
+say roughly what a run costs.
+
+Figures are medians over seeds, with the lowest and the highest in brackets, on validation images of
+best.ckpt if not said otherwise. Published pairs are for training and validation images.
+
+![Learning curves]({picture})
+
+## Systems
+
+| config | the paper's protocol | published | ours | seeds | budget | likely reasons |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+_CLAIMS = """
+## Claims
+
+A claim is decided if the medians differ by more than the larger of the two ranges over seeds, and
+there are three seeds or more. With three seeds each, this rule finds a difference between two
+equal systems in 6 % of comparisons (simulated with normal seeds). Where a paper finds two systems
+alike, a smaller difference agrees with it.
+
+| claim | figure | first | second | seeds | here |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def row(system: System, runs: Sequence[Run]) -> str:
+    """A row of the table of systems."""
+    ours = "<br>".join(
+        f"{figure.name} {Values.read(figure, runs)}" for figure in system.figures if runs
+    )
+    return _cells(
+        f"[{system.arm}](../configs/papers/{system.arm}.yaml)",
+        system.protocol,
+        system.published,
+        ours or "no run has ended",
+        len(runs),
+        _budget(runs),
+        system.difference,
+    )
+
+
+def claim_row(claim: Claim, runs: Runs) -> str:
+    """A row of the table of claims."""
+    first, second = _both(claim, runs)
+    sides = [_name(claim.first, claim.figure, claim), str(first)]
+    others = [_name(claim.second, claim.second_figure or claim.figure, claim), str(second)]
+    return _cells(
+        claim.text,
+        claim.figure.name,
+        "<br>".join(sides),
+        "<br>".join(others),
+        f"{len(first.values)}, {len(second.values)}",
+        verdict(claim, runs),
+    )
+
+
+def verdict(claim: Claim, runs: Runs) -> str:
+    """Whether a claim held, did not, or is not decided."""
+    first, second = _both(claim, runs)
+    if min(len(first.values), len(second.values)) < 3:
+        return "not decided: fewer than 3 seeds"
+    difference = first.median - second.median
+    spread = max(first.spread, second.spread)
+    clear = abs(difference) > spread
+    numbers = f"difference {difference:+.{first.digits}f}, range {spread:.{first.digits}f}"
+    if claim.sign == 0:
+        return f"not alike: {numbers}" if clear else f"alike within the range of seeds: {numbers}"
+    if not clear:
+        return f"not decided: {numbers}"
+    return f"held: {numbers}" if difference * claim.sign > 0 else f"the opposite: {numbers}"
+
+
+def equal_time(runs: Runs, speeds: Mapping[str, float]) -> list[str]:
+    """The Harmonic U-Net beside the plain one after as many steps, and after as much time."""
+    harmonic, plain = runs["harmonic_unet_mask"], runs["unet_mask"]
+    ratio = speeds["harmonic_unet_mask"] / speeds["unet_mask"]
+    lines = ["\n## Harmonic and plain U-Net at equal time\n"]
+    lines += [
+        f"A step of the Harmonic U-Net takes {ratio:.1f} times as long as one of the plain U-Net "
+        "with as many maps (measured apart from these runs; the paper's trainings took 30 h and "
+        "6.5 h, 4.6 times as long)."
+    ]
+    if not harmonic or not plain:
+        return lines
+    lines.append("")
+    lines += ["| | validation Dice |", "| --- | --- |"]
+    steps = harmonic[0].result["steps"]
+    for name, some, step in (
+        (f"plain, {plain[0].result['steps']} steps", plain, None),
+        (f"harmonic, the {steps / ratio:.0f} steps that take as long", harmonic, steps / ratio),
+        (f"harmonic, {steps} steps", harmonic, None),
+    ):
+        best = Figure("Dice", lambda run, step=step: _highest(run, "val/mask/Dice", step))
+        lines.append(_cells(name, Values.read(best, some)))
+    goal = 0.98 * min(_highest(run, "val/mask/Dice", None) for run in (*plain, *harmonic))
+    first = Figure("step", lambda run: _reaches(run, "val/mask/Dice", goal), 0)
+    reached = [Values.read(first, some) for some in (plain, harmonic)]
+    lines.append(
+        f"\nA Dice of {goal:.3f} is first seen at step {reached[0]} of the plain network and at "
+        f"step {reached[1]} of the harmonic one."
+    )
+    return lines
+
+
+def draw(runs: Runs, path: Path) -> None:
+    """Draw the validation metrics over the steps: the median of the seeds, and their range."""
+    with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        picture = Picture((10, 5.6), layout="constrained")
+        for axes, (title, (key, arms)) in zip(
+            picture.subplots(2, 3).flat, CURVES.items(), strict=True
+        ):
+            for arm in arms:
+                curves = [dict(run.curve(key)) for run in runs[arm]]
+                if not curves:
+                    continue
+                steps = sorted(set.intersection(*map(set, curves)))
+                values = np.array([[curve[step] for step in steps] for curve in curves])
+                (line,) = axes.plot(steps, np.median(values, axis=0), label=arm, linewidth=1.2)
+                low, high = values.min(axis=0), values.max(axis=0)
+                axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+            axes.set_title(title)
+            axes.set_xlabel("step")
+            if axes.has_data():
+                axes.legend(frameon=False, fontsize=6)
+        picture.savefig(path, dpi=110)
+
+
+def _both(claim: Claim, runs: Runs) -> tuple[Values, Values]:
+    return (
+        Values.read(claim.figure, runs[claim.first]),
+        Values.read(claim.second_figure or claim.figure, runs[claim.second]),
+    )
+
+
+def _name(arm: str, figure: Figure, claim: Claim) -> str:
+    # Two figures of one arm are told apart by their names.
+    return figure.name if claim.first == claim.second else arm
+
+
+def _budget(runs: Sequence[Run]) -> str:
+    if not runs:
+        return ""
+    result = runs[0].result
+    minutes = Values(tuple(run.result["seconds"] / 60 for run in runs), 0)
+    epochs, device = result["epochs"], result["device"].upper()
+    return f"{result['steps']} steps, {epochs} epochs, {minutes} min, {device}"
+
+
+def _highest(run: Run, key: str, step: float | None) -> float:
+    return max(value for at, value in run.curve(key) if step is None or at < step)
+
+
+def _reaches(run: Run, key: str, goal: float) -> float:
+    # Rows count steps from 0.
+    return next(at + 1 for at, value in run.curve(key) if value >= goal)
+
+
+def _cells(*values: object) -> str:
+    return f"| {' | '.join(str(value) for value in values)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", type=Path, default=Path("checkpoints/reproduction"))
+    parser.add_argument("--speeds", type=Path, help="the file that systems.py has saved")
+    parser.add_argument("--output", type=Path, default=Path("docs/reproduction.md"))
+    options = parser.parse_args()
+    path = find_config(STUDY)
+    study = Study.from_dict(read_config(path), path)
+    runs = read_runs(options.runs, [arm.name for arm in study.arms])
+    picture = options.output.with_suffix(".png")
+    draw(runs, picture)
+    text = _HEAD.format(study=STUDY, picture=picture.name)
+    text += "\n".join(row(system, runs[system.arm]) for system in SYSTEMS)
+    text += "\n" + _CLAIMS + "\n".join(claim_row(claim, runs) for claim in CLAIMS) + "\n"
+    if options.speeds is not None:
+        speeds = json.loads(options.speeds.read_text(encoding="utf-8"))
+        text += "\n".join(equal_time(runs, speeds)) + "\n"
+    options.output.write_text(text, encoding="utf-8")
+    ended = sum(map(len, runs.values()))
+    print(f"{options.output} and {picture}: {ended} runs of {len(study.arms)} arms.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The ended runs of a study, and figures of them with their spread over seeds."""
+
+import csv
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.mean_pose import MeanPose, compare, read_run
+from lightning_pose.runs import RESULT
+
+__all__ = ["Figure", "Run", "Runs", "Values", "at_best", "at_end", "read_runs"]
+
+
+class Run:
+    """A run that has ended.
+
+    Args:
+        folder: Its folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of metrics.csv."""
+        with (self.folder / "metrics.csv").open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    @cached_property
+    def poses(self) -> MeanPose:
+        """Its predictions beside the truth and the mean pose."""
+        people, _ = read_run(self.folder, None)
+        return compare(people)
+
+    def curve(self, key: str) -> list[tuple[int, float]]:
+        """The step and the value of every row that has a key."""
+        return [(int(row["step"]), float(row[key])) for row in self.rows if row.get(key)]
+
+
+Runs = Mapping[str, Sequence[Run]]
+"""The ended runs by arm, in the order of their seeds."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of a run.
+
+    Attributes:
+        name: What it is.
+        of: Reads it.
+        digits: How many decimals to write.
+    """
+
+    name: str
+    of: Callable[[Run], float]
+    digits: int = 3
+
+
+@dataclass(frozen=True)
+class Values:
+    """A figure of all runs of an arm.
+
+    Attributes:
+        values: One per seed.
+        digits: How many decimals to write.
+    """
+
+    values: tuple[float, ...]
+    digits: int
+
+    @classmethod
+    def read(cls, figure: Figure, runs: Sequence[Run]) -> "Values":
+        """Read the figure of each run."""
+        return cls(tuple(figure.of(run) for run in runs), figure.digits)
+
+    @property
+    def median(self) -> float:
+        """The median over seeds."""
+        return statistics.median(self.values)
+
+    @property
+    def spread(self) -> float:
+        """The range over seeds."""
+        return max(self.values) - min(self.values)
+
+    def __str__(self) -> str:
+        if not self.values:
+            return "no run has ended"
+        low, middle, high = (
+            f"{value:.{self.digits}f}"
+            for value in (min(self.values), self.median, max(self.values))
+        )
+        return middle if len(self.values) == 1 else f"{middle} ({low} to {high})"
+
+
+def at_best(metric: str, name: str, digits: int = 3) -> Figure:
+    """A metric of best.ckpt, by "HEAD/METRIC"."""
+    return Figure(name, lambda run: run.result["metrics"][metric], digits)
+
+
+def at_end(key: str, name: str, digits: int = 3, last: int = 1) -> Figure:
+    """The mean of the last values of a column of metrics.csv."""
+    return Figure(
+        name, lambda run: statistics.fmean([value for _, value in run.curve(key)][-last:]), digits
+    )
+
+
+def read_runs(folder: Path, arms: Sequence[str]) -> dict[str, list[Run]]:
+    """The ended runs of a study.
+
+    Args:
+        folder: The folder of the study.
+        arms: The names of its arms.
+
+    Returns:
+        The runs by arm, empty for an arm of which none has ended.
+    """
+    return {
+        arm: [Run(path.parent) for path in sorted((folder / arm).glob(f"seed_*/{RESULT}"))]
+        for arm in arms
+    }
