@@ -27,6 +27,7 @@ import torch
 from lightning_pose.batch import Batch
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.fit import FitCLI
+from lightning_pose.commands.memory import keep_freed_memory
 from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.module import PoseModule
 from lightning_pose.precision import AutoPrecision
@@ -117,7 +118,7 @@ class WatchedFit(FitCLI):
 
 
 class BareLoop:
-    """Trains a model as `fit` does, but without Lightning, on the CPU.
+    """Trains a model as `fit` does, but without Lightning, on the CPU and in memory kept as there.
 
     Args:
         model: The model, which is trained in place.
@@ -125,6 +126,7 @@ class BareLoop:
     """
 
     def __init__(self, model: PoseModule, clip: float = 5.0) -> None:
+        keep_freed_memory(torch.device("cpu"))
         self.model = model.train()
         self.clip = clip
         made = model.configure_optimizers()
