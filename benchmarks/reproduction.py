@@ -5,7 +5,8 @@
 
 Runs that have not ended are left out, and each figure says how many seeds it has. The speeds are
 those that `benchmarks/systems.py --save FILE` has measured; without them, nothing is compared at
-equal time. What the papers say is in benchmarks/papers.py.
+equal time. What the papers say is in benchmarks/papers.py. The runs can also be those that
+`benchmarks/keep_runs.py` has copied to benchmarks/results/reproduction.
 """
 
 import argparse

@@ -9,10 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.mean_pose import MeanPose, compare, read_run
 from lightning_pose.runs import RESULT
 
-__all__ = ["Figure", "Run", "Runs", "Values", "at_best", "at_end", "read_runs"]
+__all__ = ["MEAN_POSE", "Figure", "Run", "Runs", "Values", "at_best", "at_end", "read_runs"]
+
+MEAN_POSE = "mean_pose.json"
+"""What `keep_runs.py` keeps of the predictions of a run."""
 
 
 class Run:
@@ -35,6 +40,10 @@ class Run:
     @cached_property
     def poses(self) -> MeanPose:
         """Its predictions beside the truth and the mean pose."""
+        kept = self.folder / MEAN_POSE
+        if kept.is_file():
+            columns = json.loads(kept.read_text(encoding="utf-8"))
+            return MeanPose(**{name: np.array(values) for name, values in columns.items()})
         people, _ = read_run(self.folder, None)
         return compare(people)
 

@@ -13,7 +13,7 @@ import torch
 from lightning_pose.backbones import UNet
 from lightning_pose.batch import collate
 from lightning_pose.errors import InputError
-from lightning_pose.heads import integral
+from lightning_pose.heads import coordinates, integral
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
@@ -24,16 +24,16 @@ DOCUMENT = Path(__file__).parent.parent / "CONTRIBUTING.md"
 
 
 def blocks() -> list[str]:
-    """The document's Python blocks: a head and a weighting."""
+    """The document's Python blocks: a head, its base class, and a weighting."""
     found = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 2
+    assert len(found) == 3
     return found
 
 
 def load(folder: Path, name: str):
     """The weighting, as a module."""
     path = folder / f"{name}.py"
-    path.write_text(blocks()[1])
+    path.write_text(blocks()[2])
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -48,7 +48,8 @@ def equal_norm(tmp_path_factory):
 
 
 def test_the_head_is_that_of_the_package():
-    assert blocks()[0] == Path(integral.__file__).read_text()
+    files = [Path(module.__file__).read_text() for module in (integral, coordinates)]
+    assert blocks()[:2] == files
 
 
 WEIGHTING_LAWS = [

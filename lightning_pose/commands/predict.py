@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_pose.commands.option_parser import make_parser
 from lightning_pose.commands.output_folder import check_output_folder
+from lightning_pose.commands.sigterm import raising_at_sigterm
 from lightning_pose.errors import ConfigError, DataError, InputError
 
 if TYPE_CHECKING:
@@ -74,25 +72,8 @@ def main(command: str, argv: Sequence[str]) -> int:
     images = _find_images(options.images)
     boxes = {} if options.boxes is None else _read_boxes(options.boxes, images)
     check_output_folder(options.output)
-    with _raising_at_sigterm():
+    with raising_at_sigterm():
         return _predict(options, images, boxes)
-
-
-@contextmanager
-def _raising_at_sigterm() -> Iterator[None]:
-    """Exit by an exception at SIGTERM, so that what was predicted so far is written."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Only the main thread may handle signals.
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -3,15 +3,18 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lightning_pose.commands.option_parser import make_parser
+from lightning_pose.commands.sigterm import raising_at_sigterm
 from lightning_pose.errors import ConfigError, printable
 from lightning_pose.runs import RESULT
 
@@ -24,8 +27,8 @@ checkpoints/STUDY/ARM/seed_N.
 The arms are listed in a YAML file: `arms` has the options of fit that each adds to those given
 here, `seeds` says how many runs each arm gets, and `single_task: true` adds each head alone as an
 arm. Start the same command again to go on: runs that have ended are not repeated, and one that was
-stopped continues. A run that fails does not stop the others. With --only, the tasks of a cluster's
-job array train one run each.
+stopped continues. A run that fails does not stop the others. SIGTERM ends the runs in progress
+after their current step. With --only, the tasks of a cluster's job array train one run each.
 """
 
 _RECORD = "study.json"
@@ -179,8 +182,9 @@ def _train(planned: Sequence[_Planned], jobs: int) -> int:
     left = [run for run in planned if not run.result.is_file()]
     print(f"{len(planned)} runs, of which {len(planned) - len(left)} have ended.", flush=True)
     status = 0
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_run, run): run for run in left}
+    processes = _Processes()
+    with raising_at_sigterm(), ThreadPoolExecutor(jobs) as pool:
+        futures = {pool.submit(_run, run, processes): run for run in left}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, failure = futures[future], future.result()
@@ -190,7 +194,12 @@ def _train(planned: Sequence[_Planned], jobs: int) -> int:
                 print(f"[{number}/{len(left)}] {name}: {printable(sentence)}", flush=True)
         except KeyboardInterrupt:
             # The same key has interrupted the runs in progress; the others must not begin.
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        except SystemExit:
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.terminate()
+            print("Stopped; start the same command again to go on.", flush=True)
             raise
     return status
 
@@ -211,7 +220,40 @@ def _train_only(planned: Sequence[_Planned], number: int) -> int:
     return fit.main("fit", run.words)
 
 
-def _run(run: _Planned) -> str | None:
+class _Processes:
+    """The processes that train the runs in progress."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._terminated = False
+
+    def train(self, words: Sequence[str], log: IO[bytes]) -> int:
+        """Run `fit` in a process of its own; return its status."""
+        with self._lock:
+            if self._terminated:
+                return 128 + signal.SIGTERM
+            process = subprocess.Popen(  # noqa: S603  # Our own command, without a shell.
+                [sys.executable, "-m", "lightning_pose", "fit", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            self._running.add(process)
+        status = process.wait()
+        with self._lock:
+            self._running.remove(process)
+        return status
+
+    def terminate(self) -> None:
+        """Let every run end after its step, with last.ckpt written; begin no other."""
+        with self._lock:
+            self._terminated = True
+            for process in self._running:
+                process.terminate()
+
+
+def _run(run: _Planned, processes: _Processes) -> str | None:
     """Train one run in a process of its own; return why it failed, or None if it has ended."""
     from filelock import FileLock, Timeout
 
@@ -223,13 +265,7 @@ def _run(run: _Planned) -> str | None:
             if run.result.is_file():
                 return None
             with log.open("wb") as file:
-                status = subprocess.run(  # noqa: S603  # Our own command, without a shell.
-                    [sys.executable, "-m", "lightning_pose", "fit", *run.words],
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                ).returncode
+                status = processes.train(run.words, file)
     except Timeout:
         return "another process is training it."
     if run.result.is_file():

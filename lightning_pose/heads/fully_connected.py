@@ -1,23 +1,20 @@
 """Joint positions as regressed coordinates, by fully connected layers on the whole map."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.float32 import in_float32
-from lightning_pose.geometry import from_unit, to_unit
-from lightning_pose.heads.base import Head
+from lightning_pose.heads.coordinates import CoordinateHead
 from lightning_pose.layers import Init, Norm, activated, check_settings, init_weights
 from lightning_pose.losses.coordinates import mean_absolute_error, mean_squared_error
 from lightning_pose.losses.terms import LossTerms
-from lightning_pose.prediction import Prediction, Target
+from lightning_pose.prediction import Target
 from lightning_pose.task import Task
 
 __all__ = ["FullyConnectedHead"]
@@ -25,7 +22,7 @@ __all__ = ["FullyConnectedHead"]
 Criterion = Literal["mse", "l1"]
 
 
-class FullyConnectedHead(Head):
+class FullyConnectedHead(CoordinateHead):
     """Predicts the coordinates of the joints by fully connected layers on the flattened deep map.
 
     This is the classifier of AlexNet and VGG, with coordinates in place of classes, as in DeepPose
@@ -50,8 +47,6 @@ class FullyConnectedHead(Head):
         ConfigError: A setting is out of range. `build` refuses an input without a fixed size, and
             `forward` a training batch of one person, which batch norm cannot normalise.
     """
-
-    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(
         self,
@@ -110,24 +105,9 @@ class FullyConnectedHead(Head):
         return coordinates.view(-1, self.skeleton.num_joints, 2)
 
     @override
-    def encode(self, batch: Batch, output: Float[Tensor, "B K 2"]) -> Target:
-        labelled = batch.labelled[..., None]
-        value = to_unit(batch.keypoints, batch.input_size[:, None]).masked_fill(~labelled, 0)
-        return Target(value, labelled.float())
-
-    @override
     def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> LossTerms:
         compare = mean_squared_error if self.criterion == "mse" else mean_absolute_error
         return compare(output, target.value, target.weight)
-
-    @override
-    def decode(self, output: Float[Tensor, "B K 2"], size: tuple[int, int]) -> Prediction:
-        keypoints = from_unit(output.float(), size)
-        return Prediction(keypoints=keypoints, scores=torch.ones_like(keypoints[..., 0]))
-
-    @override
-    def unflip(self, output: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-        return output[:, self.skeleton.flip_order] * output.new_tensor([-1, 1])
 
     @override
     def joint_rows(self) -> Mapping[str, Sequence[str]]:

@@ -2,29 +2,28 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch, valid_size
+from lightning_pose.batch import valid_size
 from lightning_pose.codecs import known_cells
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.float32 import in_float32
-from lightning_pose.geometry import from_grid, from_unit, to_unit
-from lightning_pose.heads.base import Head
+from lightning_pose.geometry import from_grid, to_unit
+from lightning_pose.heads.coordinates import CoordinateHead
 from lightning_pose.losses.coordinates import mean_absolute_error
 from lightning_pose.losses.terms import LossTerms
-from lightning_pose.prediction import Prediction, Target
+from lightning_pose.prediction import Target
 from lightning_pose.task import Task
 
 __all__ = ["IntegralHead"]
 
 
-class IntegralHead(Head):
+class IntegralHead(CoordinateHead):
     """Predicts each joint as the mean position under a softmax over the dense map.
 
     From "Integral Human Pose Regression" (Sun et al., ECCV 2018). The mean is finer than a cell of
@@ -36,8 +35,6 @@ class IntegralHead(Head):
     Raises:
         ConfigError: `temperature` is not positive.
     """
-
-    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -73,23 +70,8 @@ class IntegralHead(Head):
         return to_unit(points, sizes[:, None])
 
     @override
-    def encode(self, batch: Batch, output: Float[Tensor, "B K 2"]) -> Target:
-        labelled = batch.labelled[..., None]
-        value = to_unit(batch.keypoints, batch.input_size[:, None]).masked_fill(~labelled, 0)
-        return Target(value, labelled.float())
-
-    @override
     def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> LossTerms:
         return mean_absolute_error(output, target.value, target.weight)
-
-    @override
-    def decode(self, output: Float[Tensor, "B K 2"], size: tuple[int, int]) -> Prediction:
-        keypoints = from_unit(output.float(), size)
-        return Prediction(keypoints=keypoints, scores=torch.ones_like(keypoints[..., 0]))
-
-    @override
-    def unflip(self, output: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-        return output[:, self.skeleton.flip_order] * output.new_tensor([-1, 1])
 
     @override
     def joint_rows(self) -> Mapping[str, Sequence[str]]:

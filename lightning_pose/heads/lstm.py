@@ -1,33 +1,27 @@
 """Joint positions from stacked LSTMs, one joint per step."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, get_args
+from typing import get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.float32 import in_float32
-from lightning_pose.geometry import from_unit, to_unit
-from lightning_pose.heads.base import Head
+from lightning_pose.heads.coordinates import CoordinateHead
 from lightning_pose.heads.steps import check_order
-from lightning_pose.layers import activated
+from lightning_pose.layers import Norm, activated
 from lightning_pose.losses.coordinates import mean_squared_error
 from lightning_pose.losses.terms import LossTerms
-from lightning_pose.prediction import Prediction, Target
+from lightning_pose.prediction import Target
 from lightning_pose.task import Task
 
 __all__ = ["LSTMHead"]
 
-Norm = Literal["before", "after"]
-"""Whether batch norm comes before or after the ReLU of a layer."""
 
-
-class LSTMHead(Head):
+class LSTMHead(CoordinateHead):
     """Predicts the joints one after the other with stacked LSTMs.
 
     Fully connected layers turn the flattened deep map into one vector per image. A linear layer
@@ -51,8 +45,6 @@ class LSTMHead(Head):
         ConfigError: A setting is out of range. `build` refuses an input without a fixed size, and
             an order that does not name each joint once.
     """
-
-    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(
         self,
@@ -129,21 +121,6 @@ class LSTMHead(Head):
         return points[:, self.step_of_joint]
 
     @override
-    def encode(self, batch: Batch, output: Float[Tensor, "B K 2"]) -> Target:
-        labelled = batch.labelled[..., None]
-        value = to_unit(batch.keypoints, batch.input_size[:, None]).masked_fill(~labelled, 0)
-        return Target(value, labelled.float())
-
-    @override
     def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> LossTerms:
         # The mean counts x and y of each joint.
         return mean_squared_error(output, target.value, target.weight).times(2.0 * len(self.steps))
-
-    @override
-    def decode(self, output: Float[Tensor, "B K 2"], size: tuple[int, int]) -> Prediction:
-        keypoints = from_unit(output.float(), size)
-        return Prediction(keypoints=keypoints, scores=torch.ones_like(keypoints[..., 0]))
-
-    @override
-    def unflip(self, output: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-        return output[:, self.skeleton.flip_order] * output.new_tensor([-1, 1])

@@ -1,22 +1,20 @@
 """Joint positions as regressed coordinates."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_pose.batch import Batch, valid_size
+from lightning_pose.batch import valid_size
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.float32 import in_float32
-from lightning_pose.geometry import from_unit, to_unit
-from lightning_pose.heads.base import Head
+from lightning_pose.heads.coordinates import CoordinateHead
 from lightning_pose.losses.coordinates import mean_absolute_error
 from lightning_pose.losses.terms import LossTerms
-from lightning_pose.prediction import Prediction, Target
+from lightning_pose.prediction import Target
 from lightning_pose.task import Task
 
 __all__ = ["RegressionHead"]
@@ -24,7 +22,7 @@ __all__ = ["RegressionHead"]
 _REGIONS = 4
 
 
-class RegressionHead(Head):
+class RegressionHead(CoordinateHead):
     """Predicts the coordinates of the joints directly from the deep map.
 
     A point-wise layer, the mean over a 4 x 4 grid of regions (which keeps the position of features
@@ -41,8 +39,6 @@ class RegressionHead(Head):
     Raises:
         ConfigError: `hidden` is not positive.
     """
-
-    fills: ClassVar = ("keypoints", "scores")
 
     def __init__(self, hidden: int = 256) -> None:
         super().__init__()
@@ -80,23 +76,8 @@ class RegressionHead(Head):
         return coordinates.view(-1, self.skeleton.num_joints, 2)
 
     @override
-    def encode(self, batch: Batch, output: Float[Tensor, "B K 2"]) -> Target:
-        labelled = batch.labelled[..., None]
-        value = to_unit(batch.keypoints, batch.input_size[:, None]).masked_fill(~labelled, 0)
-        return Target(value, labelled.float())
-
-    @override
     def loss(self, output: Float[Tensor, "B K 2"], target: Target) -> LossTerms:
         return mean_absolute_error(output, target.value, target.weight)
-
-    @override
-    def decode(self, output: Float[Tensor, "B K 2"], size: tuple[int, int]) -> Prediction:
-        keypoints = from_unit(output.float(), size)
-        return Prediction(keypoints=keypoints, scores=torch.ones_like(keypoints[..., 0]))
-
-    @override
-    def unflip(self, output: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
-        return output[:, self.skeleton.flip_order] * output.new_tensor([-1, 1])
 
     @override
     def joint_rows(self) -> Mapping[str, Sequence[str]]:

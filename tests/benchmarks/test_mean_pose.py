@@ -117,7 +117,7 @@ def test_errors_that_grow_along_the_sequence_are_recognised() -> None:
 
 def write_run(folder: Path, head: LSTMHead, predicted: np.ndarray) -> Path:
     """A run's checkpoint, and predictions for people in boxes of 100 x 50 pixels."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     heads, weighting = {"sequence": head, "mask": MaskHead()}, FixedWeighting()
     write(folder / "best.ckpt", small_model(heads=heads, weighting=weighting))
     count = len(predicted)

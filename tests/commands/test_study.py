@@ -47,14 +47,15 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     write_study(STUDY)
     runs: list[list[str]] = []
 
-    def run(words: Sequence[str], **options) -> SimpleNamespace:
+    def start(words: Sequence[str], **options) -> SimpleNamespace:
         assert list(words[:4]) == [sys.executable, "-m", "lightning_pose", "fit"]
         runs.append(list(words[3:]))
         status = cli.main(words[3:])
         options["stdout"].write(b"first line\nlast line\n")
-        return SimpleNamespace(returncode=status)
+        return SimpleNamespace(wait=lambda: status)
 
-    monkeypatch.setattr(command, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
+    own = SimpleNamespace(**vars(subprocess) | {"Popen": start})
+    monkeypatch.setattr(command, "subprocess", own)
     return runs
 
 
@@ -178,7 +179,7 @@ def test_tasks_that_start_at_the_same_moment_agree(tmp_path: Path) -> None:
 
 def test_two_jobs_share_the_cores(started, monkeypatch) -> None:
     monkeypatch.setattr(command.os, "cpu_count", lambda: 6)
-    monkeypatch.setattr(command, "_run", lambda run: started.append(run.words) or "not started.")
+    monkeypatch.setattr(command, "_run", lambda run, _: started.append(run.words) or "not started.")
     assert study("--jobs", "2") == 1
     assert len(started) == 4
     assert all("--threads=3" in words for words in started)
@@ -201,7 +202,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(started, capsys) -> Non
 def test_other_settings_do_not_mix_with_the_runs_that_are_there(
     started, capsys, monkeypatch
 ) -> None:
-    monkeypatch.setattr(command, "_run", lambda run: started.append(run) or "not trained.")
+    monkeypatch.setattr(command, "_run", lambda run, _: started.append(run) or "not trained.")
     assert study() == 1
     more = {**STUDY, "seeds": 3, "arms": {**STUDY["arms"], "third": None}}
     write_study(more)  # More arms and seeds are added to the runs.
@@ -236,6 +237,48 @@ def test_bad_input_is_one_sentence(started, capsys, tmp_path: Path) -> None:
         assert error.count("\n") == 1
     assert not started
     assert [path.name for path in (tmp_path / "used").iterdir()] == ["letter.txt"]
+
+
+def test_a_terminated_study_ends_its_runs_and_begins_no_other(tmp_path, monkeypatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    # Two processes that note their end at SIGTERM stand for the runs.
+    program = """
+import pathlib, signal, sys, time
+def end(*_):
+    pathlib.Path(sys.argv[1], "ended").touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(sys.argv[1], "started").touch()
+time.sleep(60)
+"""
+    folders = [tmp_path / str(number) for number in range(4)]
+    started, start = [], subprocess.Popen
+
+    def popen(words: Sequence[str], **options) -> subprocess.Popen:
+        started.append(folder := folders[len(started)])
+        folder.mkdir()
+        return start([sys.executable, "-c", program, str(folder)], **options)
+
+    monkeypatch.setattr(command.subprocess, "Popen", popen)
+
+    def terminate() -> None:
+        deadline = time.monotonic() + 30
+        while sum((folder / "started").exists() for folder in folders) < 2:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(terminate)
+        with pytest.raises(SystemExit) as stop:
+            study("--jobs", "2")
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert started == folders[:2]
+    assert all((folder / "ended").exists() for folder in started)
 
 
 @pytest.mark.drill
