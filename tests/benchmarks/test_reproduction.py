@@ -266,6 +266,17 @@ def test_every_row_names_an_arm_of_the_study() -> None:
     assert named == set(ARMS)
 
 
+def test_convpose_trains_beyond_the_25_epochs_after_which_the_papers_gap_opened() -> None:
+    path = find_config(reproduction.STUDY)
+    (arm,) = (
+        one for one in Study.from_dict(read_config(path), path).arms if one.name == "convpose"
+    )
+    words = list(arm.options)
+    batch = read_config(find_config("papers/convpose.yaml"))["data"]["init_args"]["batch_size"]
+    assert not any("batch_size" in word for word in words)
+    assert int(words[words.index("--trainer.max_steps") + 1]) * batch > 25 * 8500
+
+
 def test_the_page_is_written_from_the_runs_that_have_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
