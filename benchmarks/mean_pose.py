@@ -137,7 +137,10 @@ def read_run(run: Path, head: str | None) -> tuple[People, tuple[str, ...]]:
     centre, sides = (box[:, 2:] + box[:, :2]) / 2, box[:, 2:] - box[:, :2]
     longer = np.maximum(sides.max(axis=1), 1.0)
     names = spec.skeleton.names
-    steps = spec.heads[head]["init_args"].get("order") or names
+    part = spec.heads[head]
+    while "head" in part["init_args"]:  # A RefinementHead has the steps of the head in it.
+        part = part["init_args"]["head"]
+    steps = part["init_args"].get("order") or names
     order = [names.index(name) for name in steps]
     predicted, truth = (
         ((points - centre[:, None]) / longer[:, None, None])[:, order] for points in both

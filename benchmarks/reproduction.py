@@ -18,8 +18,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure as Picture
 
-from benchmarks.papers import CLAIMS, SYSTEMS, Claim, System
-from benchmarks.study_runs import Figure, Run, Runs, Values, read_runs
+from benchmarks.papers import CLAIMS, PAIRS, SYSTEMS, Claim, System
+from benchmarks.study_runs import Figure, Run, Runs, Values, at_best, decide, read_runs
 from lightning_pose.commands.configs import find_config, read_config
 from lightning_pose.study import Study
 
@@ -67,15 +67,17 @@ differs from the config of the paper, and the config says what the paper leaves 
 counted in optimiser steps. The minutes were measured on a machine with other work, so they only
 say roughly what a run costs.
 
-Figures are medians over seeds, with the lowest and the highest in brackets, on validation images of
-best.ckpt if not said otherwise. Published pairs are for training and validation images.
+Figures are medians over seeds, with the lowest and the highest in brackets. They are those of
+best.ckpt on validation images if not said otherwise: of the validation with the best main metric.
+Published pairs are for training and validation images. A difference is our median minus the
+published value for validation images, where both are the same measure.
 
 ![Learning curves]({picture})
 
 ## Systems
 
-| config | the paper's protocol | published | ours | seeds | budget | likely reasons |
-| --- | --- | --- | --- | --- | --- | --- |
+| config | the paper's protocol | published | ours | difference | seeds | budget | likely reasons |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 _CLAIMS = """
@@ -84,26 +86,48 @@ _CLAIMS = """
 A claim is decided if the medians differ by more than the larger of the two ranges over seeds, and
 there are three seeds or more. With three seeds each, this rule finds a difference between two
 equal systems in 6 % of comparisons (simulated with normal seeds). Where a paper finds two systems
-alike, a smaller difference agrees with it.
+alike, a smaller difference agrees with it. Where it finds that a system is not better than another,
+only a clear difference in favour of that system speaks against it.
+
+An all-zero map is the result of a network that has learnt nothing of the heatmap. A map is counted
+as dead if its squared error is more than 0.95 times that of an all-zero map on the same images, and
+the claim about it must be true of every run.
 
 | claim | figure | first | second | seeds | here |
 | --- | --- | --- | --- | --- | --- |
 """
 
 
+_EQUAL_TIME = """
+## At equal time
+
+Seconds per step were measured apart from these runs, on a quiet machine. The figures are those of
+the best validation until then, as if the training had ended there. "Higher" and "lower" are said of
+the first system, by the rule for claims. The paper's trainings of the harmonic and of the plain
+U-Net took 30 h and 6.5 h, a ratio of 4.6.
+
+| first and second | figure | time of a step, ratio | after as many steps | after as much time |
+| --- | --- | --- | --- | --- |
+"""
+
+
 def row(system: System, runs: Sequence[Run]) -> str:
     """A row of the table of systems."""
-    ours = "<br>".join(
-        f"{figure.name} {Values.read(figure, runs)}" for figure in system.figures if runs
-    )
+    figures = [(figure, Values.read(figure, runs)) for figure in system.figures if runs]
+    differences = [
+        f"{figure.name} {ours.median - system.values[figure.name]:+.{figure.digits}f}"
+        for figure, ours in figures
+        if figure.name in system.values
+    ]
     return _cells(
         f"[{system.arm}](../configs/papers/{system.arm}.yaml)",
         system.protocol,
         system.published,
-        ours or "no run has ended",
+        "<br>".join(f"{figure.name} {ours}" for figure, ours in figures) or "no run has ended",
+        "<br>".join(differences) or "none",
         len(runs),
         _budget(runs),
-        system.difference,
+        system.reasons,
     )
 
 
@@ -125,49 +149,72 @@ def claim_row(claim: Claim, runs: Runs) -> str:
 def verdict(claim: Claim, runs: Runs) -> str:
     """Whether a claim held, did not, or is not decided."""
     first, second = _both(claim, runs)
-    if min(len(first.values), len(second.values)) < 3:
-        return "not decided: fewer than 3 seeds"
-    difference = first.median - second.median
-    spread = max(first.spread, second.spread)
-    clear = abs(difference) > spread
-    numbers = f"difference {difference:+.{first.digits}f}, range {spread:.{first.digits}f}"
-    if claim.sign == 0:
-        return f"not alike: {numbers}" if clear else f"alike within the range of seeds: {numbers}"
-    if not clear:
+    sign, numbers = decide(first, second)
+    if sign is None:
         return f"not decided: {numbers}"
-    return f"held: {numbers}" if difference * claim.sign > 0 else f"the opposite: {numbers}"
+    if claim.limit is not None:
+        return _by_limit(claim.limit, first, second)
+    match claim.says, sign:
+        case "alike", 0:
+            return f"alike within the range of seeds: {numbers}"
+        case "alike", _:
+            return f"not alike: {numbers}"
+        case "not higher", 0:
+            return f"held, without a clear difference: {numbers}"
+        case _, 0:
+            return f"not decided: {numbers}"
+    held = (sign > 0) == (claim.says == "higher")
+    return f"held: {numbers}" if held else f"the opposite: {numbers}"
 
 
-def equal_time(runs: Runs, speeds: Mapping[str, float]) -> list[str]:
-    """The Harmonic U-Net beside the plain one after as many steps, and after as much time."""
-    harmonic, plain = runs["harmonic_unet_mask"], runs["unet_mask"]
-    ratio = speeds["harmonic_unet_mask"] / speeds["unet_mask"]
-    lines = ["\n## Harmonic and plain U-Net at equal time\n"]
-    lines += [
-        f"A step of the Harmonic U-Net takes {ratio:.1f} times as long as one of the plain U-Net "
-        "with as many maps (measured apart from these runs; the paper's trainings took 30 h and "
-        "6.5 h, 4.6 times as long)."
-    ]
-    if not harmonic or not plain:
-        return lines
-    lines.append("")
-    lines += ["| | validation Dice |", "| --- | --- |"]
-    steps = harmonic[0].result["steps"]
-    for name, some, step in (
-        (f"plain, {plain[0].result['steps']} steps", plain, None),
-        (f"harmonic, the {steps / ratio:.0f} steps that take as long", harmonic, steps / ratio),
-        (f"harmonic, {steps} steps", harmonic, None),
-    ):
-        best = Figure("Dice", lambda run, step=step: _highest(run, "val/mask/Dice", step))
-        lines.append(_cells(name, Values.read(best, some)))
-    goal = 0.98 * min(_highest(run, "val/mask/Dice", None) for run in (*plain, *harmonic))
-    first = Figure("step", lambda run: _reaches(run, "val/mask/Dice", goal), 0)
-    reached = [Values.read(first, some) for some in (plain, harmonic)]
-    lines.append(
-        f"\nA Dice of {goal:.3f} is first seen at step {reached[0]} of the plain network and at "
-        f"step {reached[1]} of the harmonic one."
-    )
-    return lines
+def _by_limit(limit: float, first: Values, second: Values) -> str:
+    """The verdict on a claim that the first is above a limit, and the second below it."""
+    if min(first.values) > limit > max(second.values):
+        return "held with every seed"
+    if max(first.values) < limit:
+        return "the opposite: the first is below the limit as well, with every seed"
+    return "not decided: the seeds differ, or both are above the limit"
+
+
+def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:
+    """Pairs of arms after as many steps, and after as much time, by seconds per step."""
+    lines = [_EQUAL_TIME + "\n".join(time_row(*pair, runs, speeds) for pair in PAIRS)]
+    harmonic, plain = (runs[arm] for arm in ("harmonic_unet_mask", "unet_mask"))
+    if harmonic and plain:
+        goal = 0.98 * min(run.best("val/mask/Dice") for run in (*plain, *harmonic))
+        steps = Figure("step", lambda run: _reaches(run, "val/mask/Dice", goal), 0)
+        first, second = (Values.read(steps, some) for some in (plain, harmonic))
+        minutes = [
+            values.median * speeds[arm] / 60
+            for values, arm in ((first, "unet_mask"), (second, "harmonic_unet_mask"))
+        ]
+        lines.append(
+            f"\nA Dice of {goal:.3f} is first seen at step {first} of the plain U-Net and at step "
+            f"{second} of the harmonic one, which take {minutes[0]:.1f} and {minutes[1]:.1f} min."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def time_row(first: str, second: str, metric: str, runs: Runs, speeds: Mapping[str, float]) -> str:
+    """A row of the table of comparisons at equal time."""
+    arms = (first, second)
+    names = "<br>".join(arms)
+    ratio = f"{speeds[first] / speeds[second]:.2f}"
+    if not all(runs[arm] for arm in arms):
+        return _cells(names, metric, ratio, "no run has ended", "")
+    ended = [runs[arm][0].result["steps"] for arm in arms]
+    seconds = min(steps * speeds[arm] for steps, arm in zip(ended, arms, strict=True))
+    found = []
+    for limits in ([min(ended)] * 2, [seconds / speeds[arm] for arm in arms]):
+        both = [
+            Values.read(at_best(metric, metric, before=limit), runs[arm])
+            for arm, limit in zip(arms, limits, strict=True)
+        ]
+        sign, numbers = decide(both[0], both[1])
+        word = "not decided" if not sign else "higher" if sign > 0 else "lower"
+        sides = [f"{values} after {limit:.0f}" for values, limit in zip(both, limits, strict=True)]
+        found.append("<br>".join((*sides, f"{word}: {numbers}")))
+    return _cells(names, metric, ratio, *found)
 
 
 def draw(runs: Runs, path: Path) -> None:
@@ -214,10 +261,6 @@ def _budget(runs: Sequence[Run]) -> str:
     return f"{result['steps']} steps, {epochs} epochs, {minutes} min, {device}"
 
 
-def _highest(run: Run, key: str, step: float | None) -> float:
-    return max(value for at, value in run.curve(key) if step is None or at < step)
-
-
 def _reaches(run: Run, key: str, goal: float) -> float:
     # Rows count steps from 0.
     return next(at + 1 for at, value in run.curve(key) if value >= goal)
@@ -243,7 +286,7 @@ def main() -> None:
     text += "\n" + _CLAIMS + "\n".join(claim_row(claim, runs) for claim in CLAIMS) + "\n"
     if options.speeds is not None:
         speeds = json.loads(options.speeds.read_text(encoding="utf-8"))
-        text += "\n".join(equal_time(runs, speeds)) + "\n"
+        text += equal_time(runs, speeds)
     options.output.write_text(text, encoding="utf-8")
     ended = sum(map(len, runs.values()))
     print(f"{options.output} and {picture}: {ended} runs of {len(study.arms)} arms.")

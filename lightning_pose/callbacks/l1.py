@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch.optim import Optimizer
 
+from lightning_pose.backbones.harmonic import HarmonicFilters
 from lightning_pose.errors import ConfigError
 
 __all__ = ["L1Penalty"]
@@ -16,10 +17,10 @@ class L1Penalty(Callback):
     """Pulls weights towards 0 by a constant force: the gradient of their summed absolute values.
 
     It is added just before the optimiser step, when gradients are complete and no longer scaled,
-    so that accumulation, several processes and half precision change nothing. Biases and batch norm
-    are left alone. The logged losses do not include the penalty, so that those of different
-    strengths can be compared. Squares (L2) need no callback: they are the optimiser's
-    `weight_decay`.
+    so that accumulation, several processes and half precision change nothing. Biases, batch norm
+    and the phases of harmonic filters, which are angles, are left alone. The logged losses do not
+    include the penalty, so that those of different strengths can be compared. Squares (L2) need no
+    callback: they are the optimiser's `weight_decay`.
 
     Args:
         strength: What the sum of the absolute weights is multiplied by; 1e-5 is a start.
@@ -41,8 +42,12 @@ class L1Penalty(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Add the gradient of the penalty to that of the loss."""
+        phases = {
+            layer.phase for layer in pl_module.modules() if isinstance(layer, HarmonicFilters)
+        }
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 # Biases and batch norm have one axis.
-                if parameter.grad is not None and parameter.dim() > 1:
+                pulled = parameter.dim() > 1 and parameter not in phases
+                if parameter.grad is not None and pulled:
                     parameter.grad.add_(parameter.sign(), alpha=self.strength)

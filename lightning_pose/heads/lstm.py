@@ -1,7 +1,6 @@
 """Joint positions from stacked LSTMs, one joint per step."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from lightning_pose.features import Features, FeatureSpec
 from lightning_pose.float32 import in_float32
 from lightning_pose.heads.coordinates import CoordinateHead
 from lightning_pose.heads.steps import check_order
-from lightning_pose.layers import Norm, activated
+from lightning_pose.layers import Norm, activated, check_settings, init_weights
 from lightning_pose.losses.coordinates import mean_squared_error
 from lightning_pose.losses.terms import LossTerms
 from lightning_pose.prediction import Target
@@ -61,15 +60,7 @@ class LSTMHead(CoordinateHead):
                 "Expected LSTMHead.fully_connected, hidden and layers of 1 or more, found "
                 f"{list(fully_connected)}, {hidden} and {layers}; correct the head."
             )
-        if norm is not None and norm not in get_args(Norm):
-            raise ConfigError(
-                f"Expected LSTMHead.norm to be one of {list(get_args(Norm))}, found {norm!r}; "
-                "choose one of them, or leave it out."
-            )
-        if not 0 <= dropout < 1:
-            raise ConfigError(
-                f"Expected LSTMHead.dropout from 0 to below 1, found {dropout}; correct the head."
-            )
+        check_settings("LSTMHead", norm, "kaiming", [dropout])
         self.fully_connected = list(fully_connected)
         self.hidden = hidden
         self.layers = layers
@@ -97,6 +88,8 @@ class LSTMHead(CoordinateHead):
             blocks += [*activated(layer, batch_norm, self.norm), nn.Dropout(self.dropout)]
             width = after
         self.vector = nn.Sequential(nn.Flatten(), *blocks)
+        # As those of FullyConnectedHead, with which this head is compared.
+        init_weights(self.vector, "kaiming")
         self.start = nn.Linear(width, 2 * self.layers * self.hidden)
         self.lstm = nn.LSTM(width, self.hidden, self.layers, batch_first=True)
         self.point = nn.Linear(self.hidden, 2)

@@ -112,10 +112,12 @@ class PooledLayers(nn.Module):
 
 
 class FrozenClassifier(nn.Module):
-    """The features before the last layer of a pretrained classifier, which is never trained.
+    """The features of a pretrained classifier, which is never trained.
 
-    They are the mean of its last map over the image. It runs in evaluation mode, and normalises
-    images as its own weights expect.
+    They are the mean over the image of the last map of its stages, which for a ResNet is what its
+    last layer reads. Other networks have more layers in between, which are left out: EfficientNet a
+    1 x 1 convolution, ConvNeXt a normalisation. It runs in evaluation mode, and normalises images
+    as its own weights expect.
 
     Args:
         name: timm's name, such as "resnet50".

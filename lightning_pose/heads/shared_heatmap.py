@@ -32,8 +32,9 @@ class SharedHeatmapHead(Head):
     joints are, but not which: the head fills no keypoints.
 
     Nearly all of the target is 0, so a map of zeros has a small error, which grows with the square
-    of the scale. At scale 1 it is a few thousandths per cell: beside the loss of a mask, the map is
-    hardly learnt. At 100 it is a hundred times the loss of a mask, which is then learnt slowly.
+    of the scale. At scale 1 it is a few thousandths per cell: while a mask is learnt beside it, the
+    map is hardly learnt. At 100 it is a hundred times the loss of a mask, which is then learnt
+    slowly.
 
     Args:
         sigma: Standard deviation of the Gaussian in pixels of the input.

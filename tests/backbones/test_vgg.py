@@ -1,13 +1,17 @@
 """VGG: its layers against a plain list of operations, its maps, and the weights of VGG16."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from lightning_pose.backbones import VGG
+from lightning_pose.backbones import vgg as vgg_module
+from lightning_pose.backbones.pretrained import IMAGENET
 from lightning_pose.errors import ConfigError
 
 
@@ -107,3 +111,47 @@ def test_its_weights_start_as_asked(init: str) -> None:
 def test_settings_out_of_range_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         VGG(**settings)
+
+
+# Initial weights.
+
+
+@pytest.mark.parametrize(("name", "norm"), [("vgg16_bn", "before"), ("vgg16", None)])
+def test_its_layers_have_the_names_that_files_of_weights_have(
+    name: str, norm: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = {}
+
+    def note(encoder: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
+        copied.update({key: value.shape for key, value in encoder.state_dict().items()})
+
+    monkeypatch.setattr(
+        vgg_module, "create_timm_model", lambda found, *_: found == name and nn.Identity()
+    )
+    monkeypatch.setattr(vgg_module, "copy_weights", note)
+    with torch.device("meta"):
+        VGG(norm=norm, pretrained="imagenet")
+        theirs = timm.create_model(name).features
+    assert copied == {f"features.{key}": v.shape for key, v in theirs.state_dict().items()}
+
+
+def test_weights_come_from_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first = VGG([[4, 5], [6]])
+    places = {"0.0": 0, "0.1": 1, "0.3": 3, "0.4": 4, "1.0": 7, "1.1": 8}
+    state = {
+        f"features.{places['.'.join(key.split('.')[1:3])]}.{key.rsplit('.', 1)[1]}": value
+        for key, value in first.state_dict().items()
+    }
+    state["classifier.0.weight"] = torch.zeros(3, 3)
+    path = tmp_path / "vgg.pth"
+    torch.save(state, path)
+    second = VGG([[4, 5], [6]], pretrained=str(path))
+    for key, value in second.state_dict().items():
+        assert torch.equal(value, first.state_dict()[key]), key
+    assert (second.mean, second.std) == IMAGENET
+    assert VGG([[4, 5], [6]]).mean == (0.5, 0.5, 0.5)
+    with pytest.raises(ConfigError, match=r"to hold features\.7\.weight of shape \(7, 5, 3, 3\)"):
+        VGG([[4, 5], [7]], pretrained=str(path))
+    with pytest.raises(ConfigError, match=r"an encoder of timm, found 'VGG_bn'"):
+        VGG([[4, 5], [6]], pretrained="imagenet")

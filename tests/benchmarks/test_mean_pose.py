@@ -8,7 +8,7 @@ import pytest
 from benchmarks import mean_pose
 from benchmarks.mean_pose import People, compare, growth, read_run, table
 from lightning_pose.errors import DataError
-from lightning_pose.heads import LSTMHead, MaskHead
+from lightning_pose.heads import Head, LSTMHead, MaskHead, RefinementHead
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import FixedWeighting
 from tests.test_checkpoint import small_model, write
@@ -115,7 +115,7 @@ def test_errors_that_grow_along_the_sequence_are_recognised() -> None:
     assert float(lines[-1].rsplit(" ", 1)[1]) > 0.9
 
 
-def write_run(folder: Path, head: LSTMHead, predicted: np.ndarray) -> Path:
+def write_run(folder: Path, head: Head, predicted: np.ndarray) -> Path:
     """A run's checkpoint, and predictions for people in boxes of 100 x 50 pixels."""
     folder.mkdir(exist_ok=True)
     heads, weighting = {"sequence": head, "mask": MaskHead()}, FixedWeighting()
@@ -152,6 +152,12 @@ def test_a_run_is_read_in_the_order_of_its_steps(tmp_path, capsys, monkeypatch) 
     assert lines[1].split()[:3] == ["1", "head_top", "0.130"]
     assert float(lines[1].split()[-1]) == pytest.approx(13 / np.hypot(26.5, 0.5), abs=2e-3)
     assert lines[-3] == "rank correlation of step and error: -1.00"
+
+
+def test_a_refined_head_has_the_steps_of_the_head_in_it(tmp_path) -> None:
+    head = RefinementHead(RefinementHead(small(ORDER), 16.0, 8, 4), 16.0, 8, 4)
+    run = write_run(tmp_path / "run", head, np.zeros((6, 14, 2)))
+    assert list(read_run(run, None)[1]) == ORDER
 
 
 def test_what_cannot_be_read_gets_one_sentence(tmp_path, monkeypatch) -> None:

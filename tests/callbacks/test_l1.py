@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lightning_pose.backbones.harmonic import HarmonicConvolution
 from lightning_pose.callbacks import L1Penalty
 from lightning_pose.errors import ConfigError
 from tests.callbacks.model import make_trainer
@@ -46,6 +47,28 @@ def test_a_step_is_that_of_the_penalised_loss(accumulated: int) -> None:
     (loss + 0.03 * penalty).backward()
     for found, expected in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(found.detach(), expected.detach() - 0.1 * expected.grad)
+
+
+class Rotated(Regression):
+    """A harmonic convolution, which has profiles and phases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = HarmonicConvolution(before=1, after=2, orders=(0,))
+
+    def error(self, x: Tensor) -> Tensor:
+        return self.layers(x).square().mean()
+
+
+def test_angles_are_not_pulled_towards_0() -> None:
+    model, batch = Rotated(), torch.randn(2, 2, 6, 6)
+    plain = copy.deepcopy(model)
+    train(model, [batch], max_steps=1)
+    filters = plain.layers.filters
+    (plain.error(batch) + 0.03 * sum(one.profile.abs().sum() for one in filters)).backward()
+    for (name, found), expected in zip(model.named_parameters(), plain.parameters(), strict=True):
+        after = expected.detach() - 0.1 * expected.grad
+        torch.testing.assert_close(found.detach(), after, msg=lambda text, at=name: f"{at}: {text}")
 
 
 def test_clipping_counts_the_penalty() -> None:

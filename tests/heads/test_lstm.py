@@ -6,7 +6,7 @@ from torch import nn
 
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import FeatureSpec, MapSpec
-from lightning_pose.heads import LSTMHead
+from lightning_pose.heads import FullyConnectedHead, LSTMHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
 from lightning_pose.task import Task
@@ -107,6 +107,21 @@ def test_batch_norm_is_where_it_was_asked_for():
     }
 
 
+def test_its_layers_start_as_those_of_the_plain_regressor():
+    lstm = build(LSTMHead([2000, 2000]), SIZE, stride=8, channels=5)
+    plain = build(FullyConnectedHead([2000, 2000], norm=None), SIZE, stride=8, channels=5)
+    pairs = [
+        pair
+        for pair in zip(lstm.vector, plain.layers, strict=True)
+        if isinstance(pair[0], nn.Linear)
+    ]
+    assert len(pairs) == 2
+    for own, other in pairs:
+        assert own.weight.std().item() == pytest.approx((2 / own.in_features) ** 0.5, rel=0.02)
+        assert own.weight.std().item() == pytest.approx(other.weight.std().item(), rel=0.02)
+        assert not own.bias.any()
+
+
 def test_half_precision_does_not_add_up_over_the_steps():
     head, maps = make(fully_connected=[]), features()
     with torch.autocast("cpu", torch.bfloat16):
@@ -119,7 +134,7 @@ def test_what_it_cannot_do_is_refused():
         make(fully_connected=[4, 0])
     with pytest.raises(ConfigError, match=r"of 1 or more, found .* 6 and 0"):
         make(layers=0)
-    with pytest.raises(ConfigError, match="dropout from 0 to below 1, found 1"):
+    with pytest.raises(ConfigError, match=r"LSTMHead\.dropout of 0 or more and below 1, found 1"):
         make(dropout=1.0)
     with pytest.raises(ConfigError, match=r"LSTMHead\.order to name each of right_ankle"):
         make(order=["neck"])

@@ -45,6 +45,22 @@ def test_the_features_of_the_classifier_are_those_of_timm():
     assert ours.channels == expected.shape[1]
 
 
+def test_the_features_of_an_efficientnet_are_those_of_its_stages():
+    ours = FrozenClassifier("test_efficientnet", None)
+    theirs = timm.create_model("test_efficientnet", num_classes=0).eval()
+    state = {name.removeprefix("model."): v for name, v in ours.encoder.state_dict().items()}
+    rest = theirs.load_state_dict(state, strict=False)
+    # The convolution that follows the stages is left out.
+    assert {name.split(".")[0] for name in rest.missing_keys} == {"conv_head", "bn2"}
+    assert not rest.unexpected_keys
+    image = torch.rand(2, 3, 64, 96)
+    config = timm.models.get_pretrained_cfg("test_efficientnet")
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (config.mean, config.std))
+    maps = theirs.blocks(theirs.bn1(theirs.conv_stem((image - mean) / std)))
+    torch.testing.assert_close(ours(image, None), maps.mean(dim=(2, 3)))
+    assert ours.channels == maps.shape[1] < theirs.num_features
+
+
 @pytest.mark.parametrize("size", [(64, 96), (63, 49)])
 def test_the_classifier_takes_images_of_any_size_and_pools_no_padding(size):
     classifier = FrozenClassifier(CLASSIFIER, None)

@@ -113,7 +113,6 @@ def test_each_joint_has_rows_of_its_own_in_the_last_layer():
 def test_estimates_are_jittered_in_training_only():
     head, maps = make(jitter=3.0), features(40)
     scale = torch.tensor([32.0, 24.0])
-    noise = (head(maps)[1] - make().head.decode(head.head(maps), SIZE).keypoints * 0) * scale
     plain = head.eval()(maps)
     first = head.head(maps)
     torch.testing.assert_close(plain[0], first)

@@ -242,6 +242,28 @@ def test_convpose_stops_early_if_asked(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(epochs) == 3
 
 
+def test_convpose_starts_from_weights_that_are_frozen_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "papers/convpose.yaml"
+    words = [*write_data(name), *narrow(name), *SHORT, "--trainer.max_epochs=2"]
+    words += ["--trainer.callbacks+=FreezeBackbone", "--trainer.callbacks.epochs=1"]
+    torch.manual_seed(5)
+    first = VGG([[4 for _ in stage] for stage in VGG().stages])
+    layers = [layer for stage in first.layers for layer in (*stage, nn.Identity())]
+    state = nn.ModuleDict({"features": nn.Sequential(*layers)}).state_dict()
+    torch.save(state, "weights.pth")
+    words += ["--model.backbone.pretrained=weights.pth"]
+    for epochs in (1, 2):
+        more = [f"--trainer.max_epochs={epochs}", f"--run=epochs_{epochs}"]
+        assert main(["fit", "--config", name, *words, *more]) == 0
+        last = lightning_pose.load(f"checkpoints/convpose/epochs_{epochs}/last.ckpt")
+        found = last.model.network.backbone.state_dict()
+        same = [torch.equal(value, found[key]) for key, value in first.state_dict().items()]
+        assert all(same) == (epochs == 1)
+
+
 def test_regularisation_is_a_matter_of_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """The systems of "Human Pose Estimation and Joint Detection": U-Nets for mask and joints."""
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from PIL import Image
 
 import lightning_pose as lp
+from benchmarks.study_runs import Run
 from lightning_pose.backbones import Backbone, HarmonicUNet, UNet
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
@@ -76,6 +78,9 @@ def test_it_trains_on_a_folder_and_loads(
         sum(found[f"val/loss/{head}"] for head in HEADS[name])
     )
     assert found["val/main"] == -found["val/loss"]
+    kept = Run(run)
+    for key, value in kept.result["metrics"].items():
+        assert kept.best(f"val/{key}") == pytest.approx(value), key
     predictor = lp.load(run / "best.ckpt")
     assert list(predictor.model.heads) == HEADS[name]
     assert predictor.model.skeleton == BODY25
@@ -86,17 +91,44 @@ def test_it_trains_on_a_folder_and_loads(
         assert sheet.width > 100 * (1 + len(HEADS[name]))
 
 
+def documented(name: str) -> list[list[str]]:
+    """The commands in the head comment of a config."""
+    lines = (SHIPPED_CONFIGS / "papers" / f"{name}.yaml").read_text().splitlines()
+    head = [line[1:] for line in lines if line.startswith("#   ")]
+    text = "\n".join(head).replace("\\\n", " ")
+    return [shlex.split(line) for line in text.splitlines() if line.split()[0] == "lightning"]
+
+
 @pytest.mark.parametrize("name", ["harmonic_unet_mask", "unet_triple"])
 def test_it_trains_on_leeds_sports_pose_extended(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_lspet(tmp_path / "lspet", count=20, sizes=[(60, 50), (50, 90)])
-    run = train(name, "--config=data/lspet.yaml", "--data.root=lspet", "--data.batch_size=4")
+    _, (program, *words) = documented(name)
+    words[words.index("FOLDER")] = "lspet"
+    few = ["--data.train=[1,16]", "--data.val=[17,20]", "--data.batch_size=4"]
+    assert program == "lightning"
+    assert main([*words, *few, *SHORT]) == 0
+    (run,) = Path("checkpoints").glob("*/*")
     model = lp.load(run / "best.ckpt").model
     assert model.skeleton.num_joints == 14
     assert model.input_spec.short_side == 32
+    assert model.input_spec.subject == "image"
     assert not model.untrained
+    data = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]
+    assert data["splits"] is None
+    assert [data[key] for key in ("rotation", "scale", "flip", "shift")] == [0, 0, 0, 0]
+
+
+@every_config
+def test_the_documented_commands_are_its_own(name: str) -> None:
+    first = documented("unet_mask")
+    assert len(first) == 2
+    own = [[word.replace("unet_mask.", f"{name}.") for word in words] for words in first]
+    assert documented(name) == own
+    # The options of an overlay, such as its number of epochs, would take the place of the paper's.
+    assert all(words.count("--config") == 1 for words in own)
 
 
 @every_config

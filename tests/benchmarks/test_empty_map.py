@@ -1,0 +1,46 @@
+"""The error of an all-zero map is the validation loss of a head that predicts zeros."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.empty_map import empty_errors
+from lightning_pose.datamodules import LSPExtendedDataModule
+from lightning_pose.features import FeatureSpec, MapSpec
+from lightning_pose.heads import SharedHeatmapHead
+from lightning_pose.input_spec import InputSpec
+from lightning_pose.losses.terms import LossTerms
+from lightning_pose.skeletons import LSP14
+from lightning_pose.task import Task
+from tests.data.lspet import write_lspet
+
+
+def loss_of(value: float, head: SharedHeatmapHead, data: LSPExtendedDataModule) -> float:
+    terms = []
+    for batch in data.val_dataloader():
+        output = torch.full((len(batch), 1, 24, 32), value)
+        terms.append(head.loss(output, head.encode(batch, output)))
+    return (
+        LossTerms(*(torch.stack(column).sum(dim=0) for column in zip(*terms, strict=True)))
+        .mean()
+        .item()
+    )
+
+
+def test_it_is_the_validation_loss_of_a_constant_map(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet", count=9)
+    spec = InputSpec((48, 64))
+    data = LSPExtendedDataModule(
+        tmp_path / "lspet", (1, 4), (5, 9), input_spec=spec, batch_size=2, num_workers=0
+    )
+    head = SharedHeatmapHead(sigma=2.0, scale=10.0, unlabelled="zero")
+    grid = MapSpec(channels=3, stride=2, height=24, width=32)
+    head.build(FeatureSpec(grid, grid), Task(LSP14, spec))
+    zero, constant = empty_errors(head, data)
+    assert zero == pytest.approx(loss_of(0.0, head, data))
+    # The least of a parabola through three constant maps.
+    low, high = loss_of(-1.0, head, data), loss_of(1.0, head, data)
+    best = (low - high) / (low + high - 2 * zero) / 2
+    assert constant == pytest.approx(loss_of(best, head, data), rel=1e-4)
+    assert 0 < constant < zero
