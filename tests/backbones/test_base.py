@@ -89,13 +89,14 @@ def test_measure_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(TINY))
 def test_evaluation_is_deterministic_and_by_picture(name: str) -> None:
-    backbone = tiny(name).eval()
-    pictures = torch.rand(2, 3, 48, 64)
+    # In float64, because convolutions round differently for other sizes of a batch.
+    backbone = tiny(name).eval().double()
+    pictures = torch.rand(2, 3, 48, 64, dtype=torch.float64)
     both, first = backbone(pictures), backbone(pictures[:1])
     again = backbone(pictures)
     assert torch.equal(both.dense, again.dense)
-    torch.testing.assert_close(both.dense[:1], first.dense, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(both.deep[:1], first.deep, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both.dense[:1], first.dense)
+    torch.testing.assert_close(both.deep[:1], first.deep)
 
 
 @pytest.mark.parametrize("name", list(TINY))
