@@ -21,10 +21,12 @@ class Measure:
     Attributes:
         unit: Its unit, "" for fractions.
         higher_is_better: Whether higher values are better.
+        definition: How it is computed: metrics of one name may differ, for example in a threshold.
     """
 
     unit: str = ""
     higher_is_better: bool = True
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def compare(
         The comparison.
 
     Raises:
-        ConfigError: No run has ended, or there is no such arm or metric.
+        ConfigError: No run has ended, there is no such arm or metric, or arms define a metric that
+            is judged differently.
     """
     ended = [arm.name for arm in arms if arm.runs]
     if not ended:
@@ -162,12 +165,27 @@ def compare(
         if any(len(arm.values(name)) for arm in arms):
             first.setdefault(name.split("/")[0], name)
     chosen = tuple(judged) or tuple(first.values())
+    for name in chosen:
+        _check_definitions(arms, name)
     by_name = {arm.name: arm for arm in arms}
     baseline = baseline or ended[0]
     found = _compared(by_name, baseline, {name: metrics[name] for name in chosen}, margin)
     counts = [len(s.sums) for arm in arms for run in arm.runs for s in run.shares.values()]
     people = counts[0] if counts else 0
     return Comparison(tuple(arms), baseline, metrics, chosen, margin, people, found)
+
+
+def _check_definitions(arms: Sequence[ArmRuns], metric: str) -> None:
+    """Refuse a metric that is something else in another arm."""
+    known = {arm.name: arm.measures[metric] for arm in arms if metric in arm.measures}
+    first = next(iter(known))
+    for name, one in known.items():
+        if one != known[first]:
+            raise ConfigError(
+                f"Expected one definition of {metric} in all arms, found "
+                f"{known[first].definition} in {first} and {one.definition} in {name}; compare "
+                "arms with the same metrics, or choose other metrics with --metric."
+            )
 
 
 def _compared(

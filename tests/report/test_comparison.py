@@ -118,6 +118,17 @@ def test_unknown_names_are_refused(given: dict, message: str) -> None:
         compare(arms(0.6, 0.65), **given)
 
 
+def test_a_metric_that_is_defined_differently_is_refused() -> None:
+    a, b = arms(0.6, 0.65)
+    a = replace(a, measures={**a.measures, "joints/PCK": Measure()})
+    b = replace(b, measures={"joints/PCKh": Measure(definition="PCKh(threshold=0.2)")})
+    b = replace(b, measures={**b.measures, "joints/PCK": Measure()})
+    with pytest.raises(ConfigError, match=r"joints/PCKh in all arms, found .* in a and PCKh\(thre"):
+        compare([a, b])
+    # Another metric can still be judged.
+    assert compare([a, b], judged=["joints/PCK"]).judged == ("joints/PCK",)
+
+
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"has ended, found none \(Died\.\); train the arms"):
         compare([ArmRuns("a", (), ("Died.",))])
