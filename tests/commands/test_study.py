@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -47,12 +48,12 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     write_study(STUDY)
     runs: list[list[str]] = []
 
-    def start(words: Sequence[str], **options) -> SimpleNamespace:
+    def start(words: Sequence[str], **options) -> Mock:
         assert list(words[:4]) == [sys.executable, "-m", "lightning_pose", "fit"]
         runs.append(list(words[3:]))
         status = cli.main(words[3:])
         options["stdout"].write(b"first line\nlast line\n")
-        return SimpleNamespace(wait=lambda: status)
+        return Mock(wait=lambda: status)
 
     own = SimpleNamespace(**vars(subprocess) | {"Popen": start})
     monkeypatch.setattr(command, "subprocess", own)
