@@ -112,13 +112,17 @@ def _check_settings(arm: str, runs: Sequence[FinishedRun]) -> None:
 def _measures(
     keys: Iterable[str], spec: ModelSpec, metrics: Mapping[str, PoseMetric]
 ) -> dict[str, Measure]:
-    """What is known about the metrics of a run, by "HEAD/METRIC"."""
-    found = {}
+    """What is known about the metrics of a run, by "HEAD/METRIC", and then about losses."""
+    found, losses = {}, {}
     for key in keys:
-        if (metric := metrics.get(name := key.split("/")[1])) is not None:
+        head, name = key.split("/")
+        if (metric := metrics.get(name)) is not None:
             definition = _definition(spec.metrics[name])
             found[key] = Measure(metric.unit, bool(metric.higher_is_better), definition)
-    return found
+        elif name == "loss":
+            definition = _definition(spec.heads[head])
+            losses[key] = Measure("", higher_is_better=False, definition=definition, loss=True)
+    return found | losses
 
 
 def _definition(part: Mapping[str, Any]) -> str:

@@ -74,9 +74,9 @@ def read_run(
     known = {}
     for key, value in metrics.items():
         head, name = key.split("/")
-        if name in declared:
+        if name in declared or name == "loss":
             try:
-                found = shares(declared[name], columns, head, name)
+                found = shares(declared.get(name), columns, head, name)
             except (KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise DataError(
                     f"Expected the people's values of {key} in {folder / 'predictions.npz'}, found "

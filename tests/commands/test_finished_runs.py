@@ -45,6 +45,24 @@ def test_a_study_is_read_in_its_order(study: Path) -> None:
     assert differing_options([first, second]) == {"model.weighting.weights.mask": ["1.0", "2.0"]}
 
 
+def test_a_head_without_a_metric_is_read_by_its_loss(study: Path) -> None:
+    for path in study.glob("*/*/result.json"):
+        losses = np.array([1.0, 3.0, np.nan, *([2.0] * 57)], dtype=np.float32)
+        change_columns(path.with_name("predictions.npz"), **{"mask/loss": losses})
+        result = json.loads(path.read_text())
+        # First, as a file may have it, but metrics come first.
+        result["metrics"] = {"mask/loss": 2.0, **result["metrics"]}
+        path.write_text(json.dumps(result))
+    b, _ = read_study(study)
+    assert list(b.measures)[-1] == "mask/loss"
+    measure = b.measures["mask/loss"]
+    assert (measure.unit, measure.higher_is_better, measure.loss) == ("", False, True)
+    assert "MaskHead(" in measure.definition
+    shares = b.runs[0].shares["mask/loss"]
+    assert shares.value == pytest.approx(2.0)
+    assert shares.counts[:, 0].tolist() == [1, 1, 0, *([1] * 57)]
+
+
 def test_runs_are_grouped_by_their_configs(study: Path, tmp_path: Path) -> None:
     folders = [study / arm / f"seed_{seed}" for seed in (0, 1) for arm in "ab"]
     arms = read_runs(folders)

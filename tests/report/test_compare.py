@@ -63,6 +63,14 @@ def test_what_is_missing_leaves_the_rest() -> None:
     )
 
 
+def test_the_curve_of_a_loss_is_its_column() -> None:
+    one = arm("a", "heatmap/loss", VALUES, higher_is_better=False, loss=True)
+    runs = tuple(replace(run, curves={"val/loss/heatmap": {5: 2.0, 9: 1.0}}) for run in one.runs)
+    text = page(compare([replace(one, runs=runs)]), {}, "a")
+    assert "Learning curves" in text
+    assert "val/loss/heatmap" in text
+
+
 def test_what_comes_from_files_is_escaped() -> None:
     found = comparison("equal", "<script>alert(1)</script>")
     text = page(found, {"a<i>": ["<u>", "b"]}, "<em>")
