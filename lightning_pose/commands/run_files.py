@@ -36,7 +36,8 @@ def check_ended(folder: Path) -> None:
     act = "train it to its end."
     if log.is_file():
         lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-        act = f"the last line of {log} is: {lines[-1].strip()[:300] if lines else 'none'}"
+        last = lines[-1].strip()[:300] if lines else "none"
+        act = f"start the study again; the last line of {log} is: {last}"
     raise DataError(f"Expected a run that has ended in {folder}, found no result.json; {act}")
 
 

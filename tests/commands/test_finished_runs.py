@@ -86,7 +86,7 @@ def test_a_run_that_died_leaves_the_others(study: Path) -> None:
     assert len(b.failures) == 1
     assert b.failures[0].endswith("seed_7.log is: lightning fit: no.")
     died, missing = a.failures
-    assert "seed_1, found no result.json; the last line of" in died
+    assert "seed_1, found no result.json; start the study again; the last line of" in died
     assert died.endswith("seed_1.log is: MemoryError")
     assert missing.endswith("seed_7, found no result.json; train it to its end.")
 
