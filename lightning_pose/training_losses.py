@@ -125,7 +125,7 @@ class TrainingLosses:
             cast("RemovableHandle", self._hook).remove()
             self._hook = None
             # Copies, so that batch norm does not count the batch twice.
-            buffers = {name: value.clone() for name, value in network.named_buffers()}
+            buffers: Any = {name: value.clone() for name, value in network.named_buffers()}
             with torch.random.fork_rng(devices=[] if cuda is None else [module.device]):
                 torch.set_rng_state(random)
                 if cuda is not None:
