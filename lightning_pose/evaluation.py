@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lightning_pose.batch import Batch
@@ -12,7 +13,7 @@ from lightning_pose.metrics.base import PoseMetric
 from lightning_pose.metrics.losses import LossMean
 from lightning_pose.metrics.scores import Judgement, Scores
 from lightning_pose.network import PoseNetwork
-from lightning_pose.prediction import Prediction
+from lightning_pose.prediction import Output, Prediction
 from lightning_pose.task import Task
 from lightning_pose.weightings.base import Weighting
 
@@ -66,14 +67,19 @@ class Evaluation(nn.Module):
             without: Heads that are not scored.
 
         Returns:
-            "judged", the record of each head, and "values", each head's metrics per person, which
-            the callbacks get as the outputs of the step.
+            "judged", the record of each head, and "values", each head's metrics per person, or its
+            loss if it has no metric, which the callbacks get as the outputs of the step.
         """
         found: dict[str, list[tuple[list[int], Prediction]]] = {}
+        unscored = [name for name in self.scores.unscored if name not in without]
+        nobody = torch.full((len(batch),), torch.nan, device=batch.image.device)
+        alone = {name: nobody.clone() for name in unscored}
         for places, part in batch.parts():
             outputs = network(part.image)
             for name, terms in network.losses(outputs, part).items():
                 cast("LossMean", self.losses[name]).update(terms)
+            for name, losses in alone.items():
+                losses[places] = _loss_of_each(network.named_heads[name], outputs[name], part)
             if flip:
                 outputs = network.flip_average(outputs, part.image)
             for name, prediction in network.decode(outputs, part.image).items():
@@ -84,7 +90,10 @@ class Evaluation(nn.Module):
             for name, parts in found.items()
             if name not in without
         }
-        return self.scores.update(predictions, batch)
+        judgement = self.scores.update(predictions, batch)
+        for name, losses in alone.items():
+            judgement["values"][name]["loss"] = losses
+        return judgement
 
     def compute(
         self, weighting: Weighting, without: Sequence[str]
@@ -107,3 +116,19 @@ class Evaluation(nn.Module):
         figures = self.scores.compute({**dict.fromkeys(missing, torch.nan), **losses})
         hidden = tuple(f"{name}/" for name in without)
         return losses, {k: v for k, v in figures.items() if not k.startswith(hidden)}
+
+
+def _loss_of_each(head: Head, output: Output, batch: Batch) -> Float[Tensor, " B"]:
+    """The loss of each person alone, NaN where nothing is labelled."""
+    found = []
+    for place in range(len(batch)):
+        one = _rows(output, place)
+        terms = head.loss(one, head.encode(batch.select([place]), one))
+        found.append(terms.mean().where((terms.weight > 0).any(), torch.nan))
+    return torch.stack(found).float()
+
+
+def _rows(output: Output, place: int) -> Output:
+    if isinstance(output, Tensor):
+        return output[place : place + 1]
+    return tuple(value[place : place + 1] for value in output)

@@ -167,13 +167,14 @@ class PoseModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the weighted loss of one batch; log it, and the loss and weight of each head."""
+        self._losses.begin(self.weighting, self.device)
         # Images of one size are never padded; reading the mask itself would wait for the device.
         padded = batch.valid if self.input_spec.size is None else None
         features = self.network.features(batch.image, padded)
         views = {name: features.view() for name in self.heads}
         outputs = {name: head(views[name]) for name, head in self.heads.items()}
         terms = self.network.losses(outputs, batch)
-        total, step, numbers = self._losses.combine(terms, views, self.weighting, self)
+        total, step, numbers = self._losses.combine(terms, views, self.weighting, batch, self)
         self.current_step = step
         for name, value in numbers.items():
             self.log(name, value, prog_bar=name == "train/loss")

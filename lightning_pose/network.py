@@ -70,16 +70,17 @@ class PoseNetwork(nn.Module):
         """The heads by name."""
         return {name: cast("Head", head) for name, head in self.heads.items()}
 
-    def forward(self, image: Tensor) -> dict[str, Output]:
+    def forward(self, image: Tensor, valid: Tensor | None = None) -> dict[str, Output]:
         """Compute every head's raw output.
 
         Args:
             image: (B, 3, H, W) RGB images, uint8 from 0 to 255 or floating point from 0 to 1.
+            valid: False where an image was padded; None if none was.
 
         Returns:
             Raw output by head name.
         """
-        features = self.features(image)
+        features = self.features(image, valid)
         return {name: head(features) for name, head in self.named_heads.items()}
 
     def features(self, image: Tensor, valid: Tensor | None = None) -> Features:

@@ -35,12 +35,12 @@ class Study:
     Attributes:
         arms: The arms in the order of the file.
         seeds: The seeds of each arm.
-        single_task: Whether each head alone is an arm, too.
+        single_task: Whether each head alone is an arm, too; None for models with two heads or more.
     """
 
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
-    single_task: bool
+    single_task: bool | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], path: Path) -> "Study":
@@ -48,7 +48,8 @@ class Study:
 
         Args:
             data: The plain data: `arms`, the options of each arm by its name, as one would type
-                them; `seeds`, how many or which, by default 5; and `single_task`.
+                them; `seeds`, how many or which, by default 5; and `single_task`, by default true
+                for models with two heads or more.
             path: The file, for messages.
 
         Returns:
@@ -64,20 +65,51 @@ class Study:
             (('--trainer.max_epochs', '9'), (0, 1))
         """
         unknown = sorted(set(map(str, data)) - set(_KEYS))
-        arms, single_task = data.get("arms"), data.get("single_task", False)
+        arms, single_task = data.get("arms"), data.get("single_task")
         if unknown or not isinstance(arms, dict) or not arms:
             found = f"the key {unknown[0]!r}" if unknown else f"arms: {arms!r}"
             raise ConfigError(
                 "Expected arms by name, and optionally seeds and single_task, in the study "
                 f"{path}, found {found}; correct the file."
             )
-        if not isinstance(single_task, bool):
+        if not isinstance(single_task, bool | None):
             raise ConfigError(
                 f"Expected single_task as true or false in the study {path}, found "
                 f"{single_task!r}; correct it."
             )
         made = tuple(_arm(str(name), options, path) for name, options in arms.items())
         return cls(made, _seeds(data.get("seeds", 5), path), single_task)
+
+    def with_baselines(self, heads: Sequence[str], path: Path) -> list[Arm]:
+        """List the arms of the file, and each head alone.
+
+        Args:
+            heads: The names of the model's heads.
+            path: The file, for messages.
+
+        Returns:
+            The arms.
+
+        Raises:
+            ConfigError: The file asks for single heads of a model that has no two, or an arm has
+                the name of one of these baselines.
+        """
+        arms = list(self.arms)
+        if self.single_task and len(heads) < 2:
+            raise ConfigError(
+                f"Expected configs with two heads or more for single_task in {path}, found "
+                f"{', '.join(heads) or 'none'}; name the configs with --config, or remove "
+                "single_task."
+            )
+        if self.single_task is False or len(heads) < 2:
+            return arms
+        baselines = single_task_arms(heads)
+        for name in {arm.name for arm in arms} & {arm.name for arm in baselines}:
+            raise ConfigError(
+                f"Expected an arm with another name than that of a head alone in {path}, found "
+                f"{name}; rename the arm, or set single_task: false."
+            )
+        return [*arms, *baselines]
 
 
 def single_task_arms(heads: Sequence[str]) -> list[Arm]:

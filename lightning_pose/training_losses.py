@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
+from torch.func import functional_call
+from torch.utils.hooks import RemovableHandle
 
-from lightning_pose.errors import DivergedError
+from lightning_pose.batch import Batch
+from lightning_pose.errors import ConfigError, DivergedError
 from lightning_pose.features import Features
 from lightning_pose.logged_steps import is_logged
 from lightning_pose.losses.terms import LossTerms, over_processes
+from lightning_pose.network import PoseNetwork
 from lightning_pose.weightings.base import TrainingStep, Weighting
 
 __all__ = ["TrainingLosses", "loss_scale", "refuse_infinite"]
@@ -33,12 +37,21 @@ class TrainingLosses:
         self.heads = list(heads)
         self.trained: set[str] | None = None
         self._announced = False
+        self._random: tuple[Tensor, Tensor | None] | None = None
+        self._hook: RemovableHandle | None = None
+
+    def begin(self, weighting: Weighting, device: torch.device) -> None:
+        """Note the random numbers of a step, for a weighting that looks at the step again."""
+        if weighting.judges_steps:
+            cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+            self._random = (torch.get_rng_state(), cuda)
 
     def combine(
         self,
         terms: Mapping[str, LossTerms],
         features: Mapping[str, Features],
         weighting: Weighting,
+        batch: Batch,
         module: pl.LightningModule,
     ) -> tuple[Tensor, TrainingStep, dict[str, float]]:
         """Weight the losses of one step.
@@ -47,7 +60,8 @@ class TrainingLosses:
             terms: The terms of each head's loss in this process.
             features: Each head's view of the features.
             weighting: Combines the losses.
-            module: Has the trainer, if there is one, the step and the epoch.
+            batch: The people.
+            module: Has the network, the step and the epoch, and the trainer, if there is one.
 
         Returns:
             The total, the step that the weighting has seen, and the numbers to log by name, over
@@ -56,6 +70,7 @@ class TrainingLosses:
 
         Raises:
             DivergedError: The total is not finite.
+            ConfigError: The weighting does not work with the trainer's settings.
         """
         trainer = module._trainer
         processes = 1 if trainer is None else trainer.world_size
@@ -80,10 +95,48 @@ class TrainingLosses:
         # Autocast would compute the products of gradients in half precision.
         with torch.autocast(module.device.type, enabled=False):
             weighting.observe(step)
+        if weighting.judges_steps and trainer is not None:
+            self._judge_step(weighting, batch, step, module)
         numbers = self._read(overall, weighting, step.step)
         if trainer is not None and not is_logged(trainer):
             numbers = {"train/loss": numbers["train/loss"]}
         return weighting(losses), step, numbers
+
+    def _judge_step(
+        self, weighting: Weighting, batch: Batch, step: TrainingStep, module: pl.LightningModule
+    ) -> None:
+        """Show the weighting the losses of this batch after the next step of the optimiser."""
+        trainer = module.trainer
+        if trainer.accumulate_grad_batches > 1:
+            raise ConfigError(
+                f"Expected accumulate_grad_batches 1 with {type(weighting).__name__}, which "
+                f"compares the losses before and after a step, found "
+                f"{trainer.accumulate_grad_batches}; change it, or choose another weighting."
+            )
+        # Left over from a step that the precision's scaler has skipped.
+        if self._hook is not None:
+            self._hook.remove()
+        network = cast("PoseNetwork", module.network)
+        valid = next(iter(step.features.values())).valid
+        mean, (random, cuda) = step.mean, cast("tuple[Tensor, Tensor | None]", self._random)
+
+        @torch.no_grad()
+        def look(*_: Any) -> None:
+            cast("RemovableHandle", self._hook).remove()
+            self._hook = None
+            # Copies, so that batch norm does not count the batch twice.
+            buffers: Any = {name: value.clone() for name, value in network.named_buffers()}
+            with torch.random.fork_rng(devices=[] if cuda is None else [module.device]):
+                torch.set_rng_state(random)
+                if cuda is not None:
+                    torch.cuda.set_rng_state(cuda, module.device)
+                with trainer.precision_plugin.train_step_context():
+                    outputs = functional_call(network, buffers, (batch.image, valid))
+                    terms = network.losses(outputs, batch)
+            _, overall = over_processes(terms, mean)
+            weighting.after_step(torch.stack([one.mean() for one in overall.values()]))
+
+        self._hook = trainer.optimizers[0].register_step_post_hook(look)
 
     @torch.no_grad()
     def _read(

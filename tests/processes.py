@@ -116,7 +116,8 @@ def train(weighting: str, options: argparse.Namespace) -> dict[str, Any]:
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
         precision=options.precision,
-        accumulate_grad_batches=options.accumulated,
+        # Those that compare the losses before and after a step refuse accumulated batches.
+        accumulate_grad_batches=1 if model.weighting.judges_steps else options.accumulated,
         max_epochs=options.epochs,
         log_every_n_steps=1,
         use_distributed_sampler=False,

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import wandb
+import yaml
 
 from lightning_pose.cli import main
-from lightning_pose.commands.configs import SHIPPED_CONFIGS, read_config
+from lightning_pose.commands.configs import SHIPPED_CONFIGS, read_config, split_configs
+from lightning_pose.commands.head_settings import head_names
 from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.study import Study
 from tests.data.coco import write_coco
@@ -137,7 +139,10 @@ def test_an_overlay_stacks_on_an_experiment(
     [pytest.param(n, marks=[pytest.mark.drill] * (n == "reproduction.yaml")) for n in STUDIES],
 )
 def test_every_arm_of_a_study_is_parsed(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = SHIPPED_CONFIGS / "studies" / name
@@ -146,8 +151,14 @@ def test_every_arm_of_a_study_is_parsed(
     (command,) = re.findall(r"^# +lightning (study .*)$", head, re.MULTILINE)
     words = [word for word in command.split()[1:] if word not in ("--study", f"studies/{name}")]
     study = Study.from_dict(read_config(path), path)
-    for arm in study.arms:
+    configs, options = split_configs(words)
+    for arm in study.with_baselines(head_names(configs, options), path):
         # Printing the config ends the process; an error would return.
         with pytest.raises(SystemExit) as ended:
             main(["fit", *words, *arm.options, "--print_config"])
         assert ended.value.code == 0, arm.name
+        trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
+        if name.startswith("loss_weights"):
+            # 300 steps in epochs that are short, because DWA acts once per epoch.
+            assert (trainer["max_epochs"], trainer["limit_train_batches"]) == (12, 25), arm.name
+            assert trainer["check_val_every_n_epoch"] == 3

@@ -16,7 +16,7 @@ def test_an_arm_is_options_as_one_would_type_them() -> None:
     options = ("--config", "data/lspet.yaml", "--data.scale", "[0.5, 1]")
     assert study.arms == (Arm("long", options), Arm("plain"))
     assert study.seeds == (3, 1)
-    assert not study.single_task
+    assert study.single_task is None
 
 
 def test_five_seeds_are_the_default() -> None:
@@ -60,3 +60,23 @@ def test_a_baseline_keeps_one_head_and_makes_it_the_main_one() -> None:
     assert "--model.heads.mask=null" not in mask.options
     assert "--model.main_head=joints" in joints.options
     assert '--model.weighting.weights={"joints": 1.0}' in joints.options
+
+
+def test_heads_alone_are_arms_of_a_model_with_two_heads_or_more() -> None:
+    def names(heads: list[str], **settings: bool) -> list[str]:
+        study = Study.from_dict({"arms": {"plain": None}, **settings}, FILE)
+        return [arm.name for arm in study.with_baselines(heads, FILE)]
+
+    assert names(["mask", "joints"]) == ["plain", "only_mask", "only_joints"]
+    assert names(["mask", "joints"], single_task=False) == ["plain"]
+    assert names(["mask"]) == ["plain"]
+    assert names([]) == ["plain"]
+    with pytest.raises(ConfigError, match=r"two heads .* in weights\.yaml, found mask; name the"):
+        names(["mask"], single_task=True)
+
+
+def test_an_arm_with_the_name_of_a_baseline_is_refused() -> None:
+    study = Study.from_dict({"arms": {"only_mask": None}}, FILE)
+    with pytest.raises(ConfigError, match="found only_mask; rename the arm, or set single_task"):
+        study.with_baselines(["mask", "joints"], FILE)
+    assert len(study.with_baselines(["mask"], FILE)) == 1

@@ -17,14 +17,17 @@ SWEEPS = sorted((SHIPPED_CONFIGS / "sweeps").glob("*.yaml"), key=lambda path: pa
 each_sweep = pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 
 
-def sample(parameter: dict[str, Any]) -> Any:
+def sample(parameter: dict[str, Any], place: int = 0) -> Any:
     """A value of a parameter."""
-    return parameter["values"][0] if "values" in parameter else parameter["min"]
+    return parameter["values"][place] if "values" in parameter else parameter["min"]
 
 
-def command(sweep: dict[str, Any]) -> list[str]:
-    """The words with which W&B's agent starts a run."""
-    sampled = {name: {"value": sample(one)} for name, one in sweep["parameters"].items()}
+def command(sweep: dict[str, Any], overlay: int = 0) -> list[str]:
+    """The words with which W&B's agent starts a run, with one of the overlays that it chooses."""
+    sampled = {
+        name: {"value": sample(one, overlay if name == "config" else 0)}
+        for name, one in sweep["parameters"].items()
+    }
     replaced = {
         "${env}": ["/usr/bin/env"],
         "${program}": [sweep["program"]],
@@ -69,11 +72,22 @@ def test_a_sweep_has_the_form_that_wandb_asks_for(path: Path) -> None:
         assert find_config(name).is_file()
 
 
-@each_sweep
-def test_its_command_trains(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "overlay"),
+    [
+        pytest.param(path, place, id=f"{path.stem}-{Path(str(config)).stem}")
+        for path in SWEEPS
+        for place, config in enumerate(
+            read_config(path)["parameters"].get("config", {"values": ["as_is"]})["values"]
+        )
+    ],
+)
+def test_its_command_trains(
+    path: Path, overlay: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = read_config(path)
-    words = command(sweep)
+    words = command(sweep, overlay)
     assert words[:3] == ["/usr/bin/env", "lightning", "fit"]
     assert "--config=logger/wandb.yaml" in words
     short = [word for word in SHORT if word[2:].split("=")[0] not in sweep["parameters"]]
@@ -84,3 +98,12 @@ def test_its_command_trains(path: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for name, parameter in sweep["parameters"].items():
         if name != "config":
             assert setting(config, name) == sample(parameter)
+            continue
+        # Nothing else is replaced: data and heads are those of the configs before it.
+        chosen = read_config(find_config(sample(parameter, overlay)))
+        assert set(chosen) == {"model"}
+        assert set(chosen["model"]) == {"weighting"}
+        kind = config["model"]["weighting"]["class_path"].split(".")[-1]
+        assert kind == chosen["model"]["weighting"]["class_path"]
+        if kind == "FixedWeighting":
+            assert config["model"]["weighting"]["init_args"]["weights"] is None

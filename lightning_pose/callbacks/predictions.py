@@ -31,7 +31,8 @@ class SavePredictions(Callback):
     * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,
       `HEAD/scores` (N, K), `HEAD/errors` (N, K), the distance from the truth in source pixels, NaN
       where a joint is not labelled, `HEAD/probabilities` (N, C) and `HEAD/value` (N,);
-    * `HEAD/METRIC` (N,), the value of each metric for each person, NaN where nothing is labelled.
+    * `HEAD/METRIC` (N,), the value of each metric for each person, NaN where nothing is labelled;
+      for a head without a metric, `HEAD/loss` (N,).
 
     Args:
         path: The file to write.

@@ -24,7 +24,8 @@ class RunSummary(Callback):
 
     It is a listener of `BestCheckpoint`. The file result.json marks a run that has ended:
 
-    * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", and `main`, its main metric, null
+    * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", for a head without a metric its loss
+      without its weight, "HEAD/loss", and `main`, its main metric, null
       without a completed validation; `step` and `epoch`, the optimiser steps before that validation
       and the epoch it was in, from 0;
     * `steps` and `epochs` of the whole run, and the `seconds` from its first step to its end,
@@ -87,6 +88,11 @@ class RunSummary(Callback):
             if key.startswith("val/") and "/loss/" not in key
             if key.count("/") == 2 or (key.count("/") == 3 and key.endswith(sets))
         }
+        scored = {key.split("/")[0] for key in self.results}
+        for key, value in trainer.callback_metrics.items():
+            head = key.removeprefix("val/loss/")
+            if key.startswith("val/loss/") and "/" not in head and head not in scored:
+                self.results[f"{head}/loss"] = float(value)
         main = float(trainer.callback_metrics["val/main"])
         self._best = {"main": main, "step": trainer.global_step, "epoch": trainer.current_epoch}
 

@@ -28,14 +28,14 @@ _CLASSES = {0: "background", 1: "person", 2: "unknown"}
 
 
 class WandbRun(Callback):
-    """Fills a run of Weights & Biases with what its tables, charts and picture panels are made of.
+    """Fills a run of Weights & Biases with the data for its tables, charts and image panels.
 
     * The summary of each validation metric and loss is its best value, such as
       `val/mask/Dice.max` and `val/loss.min`, and not its last one.
     * `val/masks`: after every validation, the first people with the true mask and that of each
       head, as overlays.
-    * `val/people`: for every new best.ckpt, a table of all validation people with their image and
-      the value of each head's metrics.
+    * `val/people`: for every new best.ckpt, a table of all validation people with the name of their
+      image and the value of each head's metrics.
     * `per_joint/HEAD/METRIC/JOINT`: for every new best.ckpt, the first metric of each head for each
       joint.
 

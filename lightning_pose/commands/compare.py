@@ -83,12 +83,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--baseline", metavar="ARM", help="the arm to compare with (default: the first)")
     add(
         "--metric", action="append", default=[], metavar="HEAD/METRIC",
-        help="a metric to decide on; repeat for more (default: the first of each head)",
+        help="a metric to decide on; repeat for more (default: the first of each head, or else its "
+        "loss)",
     )  # fmt: skip
     add(
         "--margin", type=float, default=0.01, metavar="M",
-        help="differences up to this do not matter (default: 0.01; of metrics with a unit, this "
-        "share of the baseline's mean)",
+        help="differences up to this do not matter (default: 0.01; of losses and of metrics with a "
+        "unit, this share of the baseline's mean)",
     )  # fmt: skip
     add(
         "--allow", action="append", default=[], metavar="PACKAGE",

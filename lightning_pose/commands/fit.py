@@ -37,7 +37,7 @@ from lightning_pose.callbacks import (
 )
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.commands import announcements
-from lightning_pose.commands.configs import packages, read_config, split_configs, values
+from lightning_pose.commands.configs import packages, split_configs, values
 from lightning_pose.commands.head_settings import check_head_names, remove_heads
 from lightning_pose.commands.memory import keep_freed_memory
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
@@ -123,9 +123,8 @@ class FitCLI(PoseCLI):
         allow = _packages(settings)
         if settings.ckpt_path == "auto":
             root = settings.trainer.default_root_dir or "."
-            self.run, settings.ckpt_path = find_stopped(
-                root, settings.experiment, self._is_of_this_run, settings.run, allow
-            )
+            experiment, name = settings.experiment, settings.run
+            self.run, settings.ckpt_path = find_stopped(root, experiment, self.saved, name, allow)
             self.continued = self.run is not None
         if settings.ckpt_path is None:
             return
@@ -153,10 +152,6 @@ class FitCLI(PoseCLI):
         # A run repeated from its config must not claim this run's name, or resume it.
         saved.run = saved.ckpt_path = None
         self.saved = yaml.safe_load(self._parser("fit").dump(saved, skip_unset=False))
-
-    def _is_of_this_run(self, path: Path) -> bool:
-        """Whether the config of a run is the one that was given here."""
-        return read_config(path) == self.saved
 
     def before_instantiate_classes(self) -> None:
         """Claim the run's folder, unless it continues in that of an earlier process."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from lightning_pose.commands.configs import read_config
+from lightning_pose.commands.configs import read_config, values
 from lightning_pose.errors import ConfigError
 
-__all__ = ["check_head_names", "remove_heads"]
+__all__ = ["check_head_names", "head_names", "remove_heads"]
 
 
 def check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
@@ -34,6 +34,28 @@ def check_head_names(configs: Sequence[Path], words: Sequence[str]) -> None:
                 f"Expected a setting of one of the heads {', '.join(sorted(known))}, found "
                 f"{start}{key}; correct the name, or give the new head a class with {start}{name}."
             )
+
+
+def head_names(configs: Sequence[Path], words: Sequence[str]) -> list[str]:
+    """The heads of the model that configs and options describe.
+
+    Args:
+        configs: The configs, of which a later one replaces the heads of an earlier one.
+        words: The other arguments of `fit`.
+
+    Returns:
+        Their names, without those that are set to null.
+    """
+    models = [read_config(config).get("model") for config in configs]
+    heads = [model["heads"] for model in models if isinstance(model, dict) and "heads" in model]
+    last = heads[-1] if heads and isinstance(heads[-1], dict) else {}
+    removed = {str(name): head is None for name, head in last.items()}
+    start = "--model.heads."
+    keys = [word.split("=")[0].removeprefix(start) for word in words if word.startswith(start)]
+    for name in (key.removesuffix(".class_path") for key in keys):
+        if "." not in name:
+            removed[name] = values(words, start + name)[-1:] == ["null"]
+    return [name for name, gone in removed.items() if not gone]
 
 
 def remove_heads(model: Namespace) -> None:

@@ -1,11 +1,13 @@
 """Which run continues that was stopped, and from which checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_pose import checkpoint
+from lightning_pose.commands.configs import read_config
 from lightning_pose.errors import CheckpointError
 from lightning_pose.runs import Run
 
@@ -15,7 +17,7 @@ __all__ = ["find_stopped"]
 def find_stopped(
     root: str | Path,
     experiment: str,
-    is_same: Callable[[Path], bool],
+    config: Mapping[str, Any],
     name: str | None,
     allow: Sequence[str],
 ) -> tuple[Run | None, str | None]:
@@ -27,7 +29,8 @@ def find_stopped(
     Args:
         root: The folder of all experiments.
         experiment: The name of the experiment.
-        is_same: Whether the config.yaml of a run is that of the run to find.
+        config: The config of the run to find, as in its config.yaml; the number of threads may be
+            another one.
         name: The run's name, if it has one.
         allow: Packages to trust in addition to `parts.TRUSTED`.
 
@@ -38,6 +41,12 @@ def find_stopped(
         CheckpointError: None of its checkpoints can be read.
         ConfigError: Another process is training it.
     """
+
+    def is_same(path: Path) -> bool:
+        # A study with other --jobs, or on another machine, goes on with other threads. They change
+        # the speed, and results only by the rounding of sums, as another machine does.
+        return {**read_config(path), "threads": None} == {**config, "threads": None}
+
     run = Run.find_unfinished(root, experiment, is_same, name)
     if run is not None:
         return run, _newest_checkpoint(run, allow)

@@ -25,10 +25,11 @@ Train every arm of a study with every seed, each in an ordinary run folder below
 checkpoints/STUDY/ARM/seed_N.
 
 The arms are listed in a YAML file: `arms` has the options of fit that each adds to those given
-here, `seeds` says how many runs each arm gets, and `single_task: true` adds each head alone as an
-arm. Start the same command again to go on: runs that have ended are not repeated, and one that was
-stopped continues. A run that fails does not stop the others. SIGTERM ends the runs in progress
-after their current step. With --only, the tasks of a cluster's job array train one run each.
+here, and `seeds` says how many runs each arm gets. With two heads or more, each head alone is an
+arm, too, unless `single_task` is false. Start the same command again to go on: runs that have ended
+are not repeated, and one that was stopped continues. A run that fails does not stop the others.
+SIGTERM ends the runs in progress after their current step. With --only, the tasks of a cluster's
+job array train one run each.
 """
 
 _RECORD = "study.json"
@@ -68,15 +69,14 @@ def main(command: str, argv: Sequence[str]) -> int:
         raise ConfigError(f"Expected --jobs of 1 or more, found {options.jobs}; correct it.")
     # Imported here, so that --help is answered at once.
     from lightning_pose.commands.configs import find_config, read_config, split_configs
-    from lightning_pose.study import Study, single_task_arms
+    from lightning_pose.commands.head_settings import head_names
+    from lightning_pose.study import Study
 
     path = find_config(options.study)
     study = Study.from_dict(read_config(path), path)
     configs, words = split_configs([f"--config={name}" for name in options.config] + others)
     folder = options.output or Path("checkpoints") / path.stem
-    arms = list(study.arms)
-    if study.single_task:
-        arms += single_task_arms(_head_names(configs, path))
+    arms = study.with_baselines(head_names(configs, words), path)
     base = [f"--config={config}" for config in configs] + words
     _keep_record(folder, base, {arm.name: list(arm.options) for arm in arms})
     if options.jobs > 1 and not any(word.split("=")[0] == "--threads" for word in words):
@@ -120,22 +120,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         help="the folder of the runs (default: checkpoints/ and the name of the study's file)",
     )  # fmt: skip
     return parser
-
-
-def _head_names(configs: Sequence[Path], study: Path) -> list[str]:
-    """The heads of the configs, of which a later one replaces those of an earlier one."""
-    from lightning_pose.commands.configs import read_config
-
-    models = [read_config(config).get("model") for config in configs]
-    heads = [model["heads"] for model in models if isinstance(model, dict) and "heads" in model]
-    found = heads[-1] if heads and isinstance(heads[-1], dict) else {}
-    names = [str(name) for name, head in found.items() if head is not None]
-    if len(names) < 2:
-        raise ConfigError(
-            f"Expected configs with two heads or more for single_task in {study}, found "
-            f"{', '.join(names) or 'none'}; name the configs with --config, or remove single_task."
-        )
-    return names
 
 
 def _keep_record(folder: Path, base: list[str], arms: dict[str, Any]) -> None:

@@ -33,7 +33,8 @@ class Judgement(TypedDict):
 
     Attributes:
         judged: Each head's prediction and its errors, by head.
-        values: The value of each person, by head and metric; NaN where nothing is labelled.
+        values: The value of each person, by head and metric; NaN where nothing is labelled. A head
+            without metrics has its "loss".
     """
 
     judged: dict[str, Judged]
@@ -134,6 +135,11 @@ class Scores(nn.Module):
             f"Expected main_metric to be one of {', '.join([*own, *self._keys])}, loss, "
             f"{', '.join(losses)}, found {main_metric!r}; correct model.main_metric."
         )
+
+    @property
+    def unscored(self) -> list[str]:
+        """The heads that no metric applies to."""
+        return [head for head, names in self._names.items() if not names]
 
     def divide(self, sets: Sequence[str]) -> None:
         """Also score each set of a mix on its own from now on.

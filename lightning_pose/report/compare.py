@@ -101,14 +101,17 @@ def page(comparison: Comparison, options: Mapping[str, Sequence[str]], title: st
         f'<p class="verdict">{verdict(comparison)}</p></header>',
         *_missing(comparison),
         *_claims(comparison),
-        "<h2>Metrics</h2><p>Of the best checkpoint: mean and standard deviation over seeds.</p>",
+        "<h2>Metrics</h2><p>Of the best checkpoint by the main metric of its arm: mean and "
+        "standard deviation over seeds. A head that is trained alone is scored where it is best "
+        "itself, but the heads of a joint model are all scored where its main head is best, which "
+        "may put the others at a disadvantage.</p>",
         _table(*overview(comparison)),
         *_pareto(comparison),
         *_charts(
             comparison,
             "Learning curves",
             "The mean over seeds, and the band from the lowest to the highest.",
-            [f"val/{metric}" for metric in comparison.judged],
+            [_column(metric, comparison.metrics[metric]) for metric in comparison.judged],
         ),
         *_charts(
             comparison, "Weights of the heads", "As the weighting sets them.", _weights(comparison)
@@ -196,6 +199,11 @@ def _charts(
         yield "</div>"
 
 
+def _column(metric: str, measure: Measure) -> str:
+    """The column of metrics.csv that has a metric."""
+    return f"val/loss/{metric.split('/')[0]}" if measure.loss else f"val/{metric}"
+
+
 def _curve(arm: ArmRuns, column: str) -> Curve:
     rows = [run.curves.get(column, {}) for run in arm.runs]
     steps = sorted({step for row in rows for step in row})
@@ -250,9 +258,10 @@ def _method(comparison: Comparison) -> Iterator[str]:
         "intervals where they are alike. All comparisons on this page are corrected together by "
         "Holm's method: if no arm differed, the chance of any claim would be 5 % at most.</p>"
         "<p><b>Real</b>: the corrected interval leaves out 0. <b>Noise</b>: it lies within the "
-        f"margin of {comparison.margin:g} on both sides (of a metric with a unit, that share of "
-        "the baseline's mean). <b>Not decided</b>: neither, or an arm has fewer than "
-        f"{ENOUGH_SEEDS} seeds.</p>"
+        f"margin of {comparison.margin:g} on both sides (of a loss or a metric with a unit, "
+        "that share of the baseline's mean). <b>Not decided</b>: neither, or an arm has fewer than "
+        f"{ENOUGH_SEEDS} seeds. Of a head without a metric, the loss without its weight is "
+        "compared.</p>"
     )
 
 

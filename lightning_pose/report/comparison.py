@@ -21,10 +21,14 @@ class Measure:
     Attributes:
         unit: Its unit, "" for fractions.
         higher_is_better: Whether higher values are better.
+        definition: How it is computed: metrics of one name may differ, for example in a threshold.
+        loss: Whether it is the loss of a head without a metric.
     """
 
     unit: str = ""
     higher_is_better: bool = True
+    definition: str = ""
+    loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,15 +132,17 @@ def compare(
         arms: The arms; all runs were scored on the same people.
         baseline: The name of the baseline; by default the first arm with a run.
         judged: The metrics to claim something about, "HEAD/METRIC"; by default the first one of
-            each head that has a value.
+            each head that has a value, and of a head without a metric its loss, if all arms define
+            it alike.
         margin: The largest difference that does not matter: of a fraction, this number, and of
-            other units, this share of the baseline's mean.
+            losses and other units, this share of the baseline's mean.
 
     Returns:
         The comparison.
 
     Raises:
-        ConfigError: No run has ended, or there is no such arm or metric.
+        ConfigError: No run has ended, there is no such arm or metric, or arms define a metric that
+            is judged differently.
     """
     ended = [arm.name for arm in arms if arm.runs]
     if not ended:
@@ -161,13 +167,35 @@ def compare(
     for name in metrics:
         if any(len(arm.values(name)) for arm in arms):
             first.setdefault(name.split("/")[0], name)
-    chosen = tuple(judged) or tuple(first.values())
+    # An arm may have another target on purpose, such as a higher scale.
+    alike = (name for name in first.values() if not metrics[name].loss or _alike(arms, name))
+    chosen = tuple(judged) or tuple(alike)
+    for name in chosen:
+        _check_definitions(arms, name)
     by_name = {arm.name: arm for arm in arms}
     baseline = baseline or ended[0]
     found = _compared(by_name, baseline, {name: metrics[name] for name in chosen}, margin)
     counts = [len(s.sums) for arm in arms for run in arm.runs for s in run.shares.values()]
     people = counts[0] if counts else 0
     return Comparison(tuple(arms), baseline, metrics, chosen, margin, people, found)
+
+
+def _alike(arms: Sequence[ArmRuns], metric: str) -> bool:
+    """Whether all arms that have a metric define it alike."""
+    return len({arm.measures[metric] for arm in arms if metric in arm.measures}) == 1
+
+
+def _check_definitions(arms: Sequence[ArmRuns], metric: str) -> None:
+    """Refuse a metric that is something else in another arm."""
+    known = {arm.name: arm.measures[metric] for arm in arms if metric in arm.measures}
+    first = next(iter(known))
+    for name, one in known.items():
+        if one != known[first]:
+            raise ConfigError(
+                f"Expected one definition of {metric} in all arms, found "
+                f"{known[first].definition} in {first} and {one.definition} in {name}; compare "
+                "arms with the same metrics, or choose other metrics with --metric."
+            )
 
 
 def _compared(
@@ -181,7 +209,8 @@ def _compared(
         if name in scored[metric] and baseline in scored[metric]:
             pairs[name, metric] = (scored[metric][name], other := scored[metric][baseline])
             mean = abs(float(other.values.mean()))
-            margins[name, metric] = margin * (mean if judged[metric].unit else 1.0)
+            relative = judged[metric].unit or judged[metric].loss
+            margins[name, metric] = margin * (mean if relative else 1.0)
     known = differences(list(pairs.values()), list(margins.values()))
     found = dict(zip(pairs, known, strict=True))
     return tuple(

@@ -98,14 +98,17 @@ def resampled(
     return np.concatenate(found, axis=1)
 
 
-def shares(metric: PoseMetric, columns: Mapping[str, np.ndarray], head: str, name: str) -> Shares:
+def shares(
+    metric: PoseMetric | None, columns: Mapping[str, np.ndarray], head: str, name: str
+) -> Shares:
     """Read what each person adds to a metric from the columns of predictions.npz.
 
     A metric of keypoints counts joints, and averages over them as its settings say. Any other
-    metric is taken for the mean of the people's values; `Shares.give` checks whether it is.
+    metric, and a loss, is taken for the mean of the people's values; `Shares.give` checks whether
+    it is.
 
     Args:
-        metric: The metric, which knows the joints; its states change.
+        metric: The metric, which knows the joints; its states change. None for a loss.
         columns: The columns of the file.
         head: The head that it scores.
         name: Its name.

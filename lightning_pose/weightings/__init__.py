@@ -2,6 +2,7 @@
 
 from lightning_pose.weightings.base import TrainingStep, Weighting
 from lightning_pose.weightings.dynamic_weight_average import DynamicWeightAverageWeighting
+from lightning_pose.weightings.famo import FAMOWeighting
 from lightning_pose.weightings.fixed import FixedWeighting
 from lightning_pose.weightings.geometric_mean import GeometricMeanWeighting
 from lightning_pose.weightings.grad_norm import GradNormWeighting
@@ -11,6 +12,7 @@ from lightning_pose.weightings.uncertainty import UncertaintyWeighting
 
 __all__ = [
     "DynamicWeightAverageWeighting",
+    "FAMOWeighting",
     "FixedWeighting",
     "GeometricMeanWeighting",
     "GradNormWeighting",

@@ -109,11 +109,14 @@ class Weighting(nn.Module):
         own_backward: Whether it overrides `backward`. Such a weighting is refused with more than
             one process, accumulated batches or scaled losses, because its gradients would then be
             wrong.
+        judges_steps: Whether `after_step` is called. Such a weighting is refused with accumulated
+            batches.
         head_names: The names of the heads.
         current_weights: The weight of each head, in the order of `head_names`.
     """
 
     own_backward: ClassVar[bool] = False
+    judges_steps: ClassVar[bool] = False
     head_names: list[str]
     current_weights: Float[Tensor, " n"]
 
@@ -159,3 +162,11 @@ class Weighting(nn.Module):
             shared: The parameters of the backbone.
         """
         total.backward()
+
+    def after_step(self, losses: Float[Tensor, " n"]) -> None:
+        """Look at what an optimiser step has changed; called only if `judges_steps` is set.
+
+        Args:
+            losses: Those of `TrainingStep.overall` for the same batch, with the same dropout, and
+                with the network after the step.
+        """

@@ -18,7 +18,8 @@ class GeometricMeanWeighting(Weighting):
     not take the mean. With them, the total of a training batch is the geometric mean.
 
     The mean is over the heads that have labels in the batch; another head keeps its weight, as does
-    one with a loss of 0 or below, which has no logarithm.
+    one with a loss of 0 or below, which has no logarithm. Batches that are accumulated to one step
+    have weights of their own.
     """
 
     @override

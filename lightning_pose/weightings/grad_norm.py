@@ -30,7 +30,8 @@ class GradNormWeighting(Weighting):
     scaling and several processes. The sum is divided by mean(w g), without which the size of a step
     would depend on the unit of the losses.
 
-    Heads without labels in a batch, or with gradients that are not finite, do not count in it.
+    Heads without labels in a batch, or with gradients that are not finite, do not count in it. Of
+    batches that are accumulated to one step, each has its own norms and losses in the sum.
 
     Args:
         alpha: 0 or more; 0 makes the norms equal, and higher values favour heads that lag behind.

@@ -26,10 +26,12 @@ class TorchJDWeighting(Weighting):
 
     Aggregators that need more than the inner products are refused, such as GradDrop and ConFIG, and
     so are those that keep a state between steps, which a checkpoint could not restore, such as
-    NashMTL and GradVac. IMTLG and AlignedMTL can give negative weights.
+    NashMTL and GradVac. IMTLG and AlignedMTL can give negative weights. FAMO, which needs only the
+    losses, is `FAMOWeighting`.
 
     The methods see only the heads with labels in a batch; the others keep their weights. If a
-    gradient is not finite, all do. A random order, as in PCGrad, depends on the step alone.
+    gradient is not finite, all do. A random order, as in PCGrad, depends on the step alone. Batches
+    that are accumulated to one step have weights of their own, from the gradients of each.
 
     A model is built and loaded without torchjd, too, but not trained.
 
@@ -90,7 +92,7 @@ class TorchJDWeighting(Weighting):
             raise ConfigError(
                 "Expected an aggregator of torchjd that computes weights from the inner products "
                 f"of the gradients of one step ({', '.join(sorted(usable))}), found "
-                f"{self.aggregator!r}; correct model.weighting."
+                f"{self.aggregator!r}; correct model.weighting, or for FAMO choose FAMOWeighting."
             )
         # torchjd's own projection needs quadprog, which is under the GPL.
         projects = self.aggregator in ("UPGrad", "DualProj")

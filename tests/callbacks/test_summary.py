@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -51,6 +52,19 @@ def test_the_result_is_that_of_the_best_checkpoint_and_of_the_whole_run(tmp_path
     assert 0 < result["seconds"] < 600
     assert result["parameters"] == sum(p.numel() for p in model.parameters())
     assert result["device"] == "cpu"
+
+
+def test_a_head_without_a_metric_is_kept_by_its_loss() -> None:
+    found = {"main": 0.5, "mask/Dice": 0.8, "loss": 2.0, "loss/mask": 0.2, "loss/heatmap": 1.5}
+    trainer = MagicMock(
+        spec=pl.Trainer,
+        callback_metrics={f"val/{key}": torch.tensor(value) for key, value in found.items()},
+        current_epoch=0,
+        datamodule=None,
+    )
+    summary = RunSummary(Path("run"))
+    summary.keep_best(trainer, StubModel())
+    assert summary.results == {"mask/Dice": pytest.approx(0.8), "heatmap/loss": 1.5}
 
 
 def test_without_a_validation_the_result_has_no_metrics(tmp_path) -> None:

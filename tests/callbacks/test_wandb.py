@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_every_metric_is_in_it_with_the_values_of_the_run(project: Path, first: 
         }
         assert first.values(key) == pytest.approx(expected), key
         assert expected, key
+
+
+def test_the_guide_names_everything_that_is_in_it(first: WandbLog) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "wandb.md").read_text()
+    named = re.findall(r"`(\S+)`", "".join(line for line in text.splitlines() if line[:1] == "|"))
+    words = {"HEAD": "[a-z]+", "METRIC": "[A-Za-z]+", "JOINT": ".+"}
+    forms = [re.sub("HEAD|METRIC|JOINT", lambda word: words[word[0]], one) for one in named]
+    keys = {key.split(".")[0] for row in first.history for key in row}
+    assert {"lr", "gradient/norm/mask", "gradient"} <= keys
+    other = {"epoch", "trainer/global_step"}
+    for key in keys - other:
+        assert key.startswith("_") or any(re.fullmatch(form, key) for form in forms), key
 
 
 def test_the_summary_of_a_metric_is_its_best_value(first: WandbLog) -> None:

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
+from lightning_pose.checkpoint import SPEC_KEY
 from lightning_pose.commands.finished_runs import differing_options, read_runs, read_study
 from lightning_pose.errors import ConfigError, DataError
 from tests.commands.run_folders import checkpoint, write_run, write_study
@@ -41,6 +45,24 @@ def test_a_study_is_read_in_its_order(study: Path) -> None:
     assert differing_options([first, second]) == {"model.weighting.weights.mask": ["1.0", "2.0"]}
 
 
+def test_a_head_without_a_metric_is_read_by_its_loss(study: Path) -> None:
+    for path in study.glob("*/*/result.json"):
+        losses = np.array([1.0, 3.0, np.nan, *([2.0] * 57)], dtype=np.float32)
+        change_columns(path.with_name("predictions.npz"), **{"mask/loss": losses})
+        result = json.loads(path.read_text())
+        # First, as a file may have it, but metrics come first.
+        result["metrics"] = {"mask/loss": 2.0, **result["metrics"]}
+        path.write_text(json.dumps(result))
+    b, _ = read_study(study)
+    assert list(b.measures)[-1] == "mask/loss"
+    measure = b.measures["mask/loss"]
+    assert (measure.unit, measure.higher_is_better, measure.loss) == ("", False, True)
+    assert "MaskHead(" in measure.definition
+    shares = b.runs[0].shares["mask/loss"]
+    assert shares.value == pytest.approx(2.0)
+    assert shares.counts[:, 0].tolist() == [1, 1, 0, *([1] * 57)]
+
+
 def test_runs_are_grouped_by_their_configs(study: Path, tmp_path: Path) -> None:
     folders = [study / arm / f"seed_{seed}" for seed in (0, 1) for arm in "ab"]
     arms = read_runs(folders)
@@ -64,7 +86,7 @@ def test_a_run_that_died_leaves_the_others(study: Path) -> None:
     assert len(b.failures) == 1
     assert b.failures[0].endswith("seed_7.log is: lightning fit: no.")
     died, missing = a.failures
-    assert "seed_1, found no result.json; the last line of" in died
+    assert "seed_1, found no result.json; start the study again; the last line of" in died
     assert died.endswith("seed_1.log is: MemoryError")
     assert missing.endswith("seed_7, found no result.json; train it to its end.")
 
@@ -114,7 +136,7 @@ def test_a_missing_column_is_one_sentence(study: Path) -> None:
     assert "torso_size" in a.failures[0]
 
 
-def test_a_metric_that_the_people_do_not_give_is_left_to_the_seeds(study: Path) -> None:
+def test_a_metric_that_the_people_do_not_give_is_known_as_one_number_only(study: Path) -> None:
     path = study / "a" / "seed_0" / "result.json"
     result = json.loads(path.read_text())
     result["metrics"]["mask/Dice"] += 0.05
@@ -134,6 +156,55 @@ def test_other_people_are_refused(study: Path) -> None:
     change_columns(path, person_id=ids, keypoints=keypoints[::-1])
     with pytest.raises(DataError, match="found other labels in"):
         read_study(study)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("head_size", "head sizes"), ("torso_size", "torso sizes"), ("box", "boxes")],
+)
+def test_other_sizes_of_the_same_people_are_refused(study: Path, column: str, words: str) -> None:
+    path = study / "a" / "seed_1" / "predictions.npz"
+    with np.load(path) as file:
+        sizes = file[column]
+    # So little that the metrics of these people stay as they are.
+    change_columns(path, **{column: np.nextafter(sizes, np.float32(1e9))})
+    with pytest.raises(DataError, match=rf"the same people, found other {words} in .*seed_1"):
+        read_study(study)
+
+
+def change_config(path: Path, change: Callable[[dict], None]) -> None:
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+
+
+def test_a_run_with_other_settings_is_no_run_of_the_arm(study: Path) -> None:
+    path = study / "b" / "seed_1" / "config.yaml"
+    # These may differ.
+    change_config(path, lambda config: config.update(threads=3, experiment="x"))
+    b, _ = read_study(study)
+    assert len(b.runs) == 2
+    change_config(path, lambda config: config["trainer"].update(max_epochs=9))
+    change_config(study / "a" / "seed_1" / "config.yaml", lambda config: config.update(data="X"))
+    b, a = read_study(study)
+    assert [[run.seed for run in arm.runs] for arm in (b, a)] == [[0], [0]]
+    (failure,) = b.failures
+    assert failure.startswith("Expected the same settings in ")
+    assert "the first run of the arm b, found trainer.max_epochs 9 instead of 2; train" in failure
+    assert "found data X instead of nothing; train" in a.failures[0]
+
+
+def test_the_definition_of_a_metric_comes_from_the_checkpoint(study: Path) -> None:
+    for path in study.glob("a/*/best.ckpt"):
+        content = torch.load(path, weights_only=True)
+        settings = content[SPEC_KEY]["model"]["metrics"]["PCKh"]["init_args"]
+        assert settings["threshold"] == 0.5
+        settings["threshold"] = 0.2
+        torch.save(content, path)
+    b, a = read_study(study)
+    assert "PCKh(threshold=0.5" in b.measures["joints/PCKh"].definition
+    assert "PCKh(threshold=0.2" in a.measures["joints/PCKh"].definition
+    assert a.measures["joints/PCK"] == b.measures["joints/PCK"]
 
 
 def test_a_seed_counts_once(study: Path) -> None:

@@ -174,6 +174,19 @@ def test_auto_begins_a_run_where_there_is_none_to_continue(
     assert "continues after step 4" in caplog.text
 
 
+def test_a_run_goes_on_with_another_number_of_threads(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a study does that is started again with other --jobs, or on another machine.
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    stopped = stop_after_an_epoch("--run=stopped", "--threads=2")
+    for threads in ([], ["--threads=3"]):
+        (stopped / "result.json").unlink(missing_ok=True)
+        assert main([*SHORT, "--run=stopped", "--ckpt_path=auto", *threads]) == 0
+        assert [path.name for path in stopped.parent.iterdir()] == ["stopped"]
+        assert json.loads((stopped / "result.json").read_text())["steps"] == 8
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -61,6 +61,8 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def write_study(content: dict) -> None:
+    # Without the baselines, which most tests need not train.
+    content = {"single_task": False, **content}
     Path("weights.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
@@ -76,7 +78,11 @@ def result(arm: str, seed: int) -> dict:
 def test_every_arm_is_trained_with_every_seed_once(started, capsys) -> None:
     assert study() == 0
     assert len(started) == 4
-    assert {result(arm, seed)["main"] for arm in ("equal", "as_is") for seed in (0, 1)}
+    for arm in ("equal", "as_is"):
+        mains = [result(arm, seed)["main"] for seed in (0, 1)]
+        assert all(0 <= main <= 1 for main in mains)
+        # The seeds are other runs.
+        assert result(arm, 0)["metrics"] != result(arm, 1)["metrics"]
     for arm, mask in (("equal", 1.0), ("as_is", 1.5)):
         for seed in (0, 1):
             folder = Path("checkpoints/weights") / arm / f"seed_{seed}"
@@ -132,7 +138,8 @@ def test_a_run_that_fails_does_not_stop_the_others(started, capsys) -> None:
 
 
 def test_each_head_alone_is_an_arm(started) -> None:
-    write_study({"seeds": 1, "single_task": True, "arms": {"as_is": None}})
+    # By default, of a model with two heads or more.
+    write_study({"seeds": 1, "single_task": None, "arms": {"as_is": None}})
     assert study() == 0
     heads = {}
     for arm in ("as_is", "only_mask", "only_joints"):
@@ -142,6 +149,21 @@ def test_each_head_alone_is_an_arm(started) -> None:
         "as_is": {"mask", "joints"}, "only_mask": {"mask"}, "only_joints": {"joints"},
     }  # fmt: skip
     assert list(result("only_mask", 0)["metrics"]) == ["mask/Dice"]
+
+
+def test_heads_that_the_command_line_removes_are_no_arms(started, monkeypatch) -> None:
+    monkeypatch.setattr(command, "_run", lambda run, _: started.append(run) or "not trained.")
+    write_study({"seeds": 1, "single_task": None, "arms": {"as_is": None}})
+    for output, words, heads in (
+        ("all", [], ["mask", "joints"]),
+        ("one", ["--model.heads.mask", "null"], []),
+        ("same", ["--model.heads.mask=null"], []),
+        ("more", ["--model.heads.mask=null", "--model.heads.more=MaskHead"], ["joints", "more"]),
+        ("kept", ["--model.heads.mask.channels=8"], ["mask", "joints"]),
+    ):
+        started.clear()
+        assert study("--output", output, *words) == 1
+        assert [run.arm for run in started] == ["as_is", *(f"only_{head}" for head in heads)]
 
 
 def test_the_tasks_of_a_job_array_train_one_run_each(started, capsys) -> None:
@@ -229,6 +251,10 @@ def test_bad_input_is_one_sentence(started, capsys, tmp_path: Path) -> None:
         (
             ["--study", "weights.yaml", "--config", "base.yaml", "--output", "used"],
             "Expected a new folder or that of a study, found used",
+        ),
+        (
+            ["--study", "weights.yaml", "--config", "base.yaml", "--model.heads.mask=null"],
+            "Expected configs with two heads or more for single_task in weights.yaml, found joints",
         ),
         (["--study", "weights.yaml", "--jobs", "0"], "Expected --jobs of 1 or more, found 0"),
     ):

@@ -46,6 +46,7 @@ def test_the_page_is_whole_and_needs_no_other_file() -> None:
     assert '<li class="real">dwa: mask/Dice is better than in equal by 0.100' in text
     assert "dwa: joints/RMSE is not compared with equal" in text
     assert "<td>12,345</td>" in text
+    assert "Of the best checkpoint by the main metric of its arm" in text
 
 
 def test_what_is_missing_leaves_the_rest() -> None:
@@ -60,6 +61,14 @@ def test_what_is_missing_leaves_the_rest() -> None:
     assert not {"Learning curves", "Weights of the heads", "What differs"} & set(
         re.findall(r"<h2>(.*?)</h2>", text)
     )
+
+
+def test_the_curve_of_a_loss_is_its_column() -> None:
+    one = arm("a", "heatmap/loss", VALUES, higher_is_better=False, loss=True)
+    runs = tuple(replace(run, curves={"val/loss/heatmap": {5: 2.0, 9: 1.0}}) for run in one.runs)
+    text = page(compare([replace(one, runs=runs)]), {}, "a")
+    assert "Learning curves" in text
+    assert "val/loss/heatmap" in text
 
 
 def test_what_comes_from_files_is_escaped() -> None:
