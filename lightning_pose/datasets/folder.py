@@ -8,8 +8,9 @@ from jaxtyping import Float64
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, image_suffixes, read_image, read_mask
+from lightning_pose.datasets.images import image_size, image_suffixes, read_image
 from lightning_pose.datasets.label_table import LabelTable, read_label_table
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.measures import joint_boxes, segment_lengths
 from lightning_pose.datasets.openpose import KEYPOINTS, openpose_joints, read_openpose
 from lightning_pose.errors import ConfigError, DataError

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.images import image_size, read_image
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError

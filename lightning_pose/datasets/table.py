@@ -6,8 +6,9 @@ import numpy as np
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.images import image_size, read_image
 from lightning_pose.datasets.listing import first_missing
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.skeleton_files import check_sides
 from lightning_pose.datasets.table_columns import read_people
 from lightning_pose.datasets.table_csv import open_csv
