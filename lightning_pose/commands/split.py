@@ -102,11 +102,17 @@ def _splits_of_config(data: "PoseDataModule", names: "np.ndarray") -> "Int64[np.
 
     from lightning_pose.datamodules.splits import SPLITS
     from lightning_pose.datasets.checks import check_disjoint
+    from lightning_pose.errors import MissingSplitError
 
     parts = np.full(len(names), -1)
     opened: dict[str, PoseDataset] = {}
     for part, split in enumerate(SPLITS):
-        chosen = data.make_dataset(split)
+        try:
+            chosen = data.make_dataset(split)
+        except MissingSplitError:
+            if split != "test":
+                raise
+            continue  # Training needs no test split.
         for other, others in opened.items():
             check_disjoint(chosen, others, split, other)
         opened[split] = chosen
