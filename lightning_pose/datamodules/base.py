@@ -30,6 +30,7 @@ from lightning_pose.datamodules.samplers import (
 )
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.checks import check_disjoint, check_people
+from lightning_pose.datasets.skeleton_files import check_sides
 from lightning_pose.errors import ConfigError, InputError, LeakError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import Skeleton
@@ -187,11 +188,13 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         Training and test also compare their people with those of all other splits.
 
         Raises:
-            InputError: The files are bad, a person is in two splits, or Lightning is configured to
-                shard the data itself.
+            InputError: The files are bad, a person is in two splits, the names of the joints do not
+                say which ones a flip swaps, or Lightning is configured to shard the data itself.
         """
         if self.trainer is not None:
             refuse_sharding(self.trainer)
+        if stage == "fit" and self.flip > 0:
+            check_sides(self.skeleton)
         for split in _STAGES.get(stage, ()):
             self._people(split)
         if stage in ("fit", "test"):

@@ -22,8 +22,8 @@ class COCODataset(PoseDataset):
     """People of an annotation file in COCO's format (Lin et al., ECCV 2014).
 
     Joints and limbs are those of the category in the file; for COCO's people they are `COCO17`.
-    Names become snake_case. A flip swaps the joints whose names start with "left_" and "right_":
-    train without flips (`flip: 0`) if the names say the sides in another way.
+    Names become snake_case. A flip swaps the joints whose names start with "left_" and "right_";
+    with names that say the sides in another way, only training without flips (`flip: 0`) is right.
 
     COCO has two kinds of coordinates (https://cocodataset.org/#format-data). A joint is at a pixel,
     whose index counts from 0, and is used as it is. Boxes and polygons are positions between 0, the

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import COCODataModule, PoseDataModule, coco
+from lightning_pose.datamodules import COCODataModule, MixedDataModule, PoseDataModule, coco
 from lightning_pose.datasets import MixedDataset
 from lightning_pose.errors import ConfigError, DataError, LeakError
 from lightning_pose.skeletons import COCO17
@@ -143,6 +144,30 @@ def test_the_joints_are_those_of_the_file(root: Path) -> None:
     assert COCODataModule(root, train=VAL, test=TRAIN).skeleton.names == ("a", "b", "c")
     with pytest.raises(ConfigError, match=r"val2017\.json, found no such file"):
         COCODataModule(root / "nowhere")
+
+
+@pytest.mark.parametrize("others", [["nose"], ["left_hip", "right_hip"]])
+def test_sides_that_a_flip_would_not_swap_are_refused_if_training_flips(
+    root: Path, others: list[str]
+) -> None:
+    joints = ["L_Eye", "R_Eye", *others]
+    for split in ("train", "val"):
+        path = root / f"annotations/person_keypoints_{split}2017.json"
+        content = json.loads(path.read_text())
+        content["categories"][0].update(keypoints=joints, skeleton=[])
+        for row in content["annotations"]:
+            row["keypoints"] = row["keypoints"][: 3 * len(joints)]
+        path.write_text(json.dumps(content))
+    message = r"found 'l_eye' and 'r_eye'; rename .*, or set data\.flip to 0"
+    with pytest.raises(ConfigError, match=message):
+        COCODataModule(root).setup("fit")
+    COCODataModule(root, flip=0.0).setup("fit")
+    COCODataModule(root).setup("validate")
+    # A mix flips by its own setting.
+    for flip in (0.5, 0.0):
+        mix = MixedDataModule({"mine": COCODataModule(root)}, flip=flip)
+        with pytest.raises(ConfigError, match=message) if flip else nullcontext():
+            mix.setup("fit")
 
 
 def test_category_and_min_joints_reach_the_dataset(root: Path) -> None:
