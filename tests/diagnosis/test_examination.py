@@ -45,6 +45,8 @@ FAULTS: list[tuple[Callable[[], Planted], str, str, str]] = [
     (faults.boxes_with_width_and_height, "train", "People that cannot be used", "wrong"),
     (faults.boxes_with_the_corner_added, "train", "Form of the boxes", "wrong"),
     (faults.masks_of_others, "train", "Joints far from the mask", "wrong"),
+    (faults.empty_masks, "train", "Share of the mask", "wrong"),
+    (faults.full_masks, "train", "Share of the mask", "wrong"),
     (lambda: faults.moved_masks(9, 0), "train", "Joints against masks", "wrong"),
     (lambda: faults.moved_masks(0, -9), "train", "Joints against masks", "wrong"),
     (faults.half_the_scale, "train", "Scale of the coordinates", "wrong"),
