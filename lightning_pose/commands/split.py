@@ -68,6 +68,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     if options.fractions:
         check_fractions(options.fractions)
     data = data_module(configs, words)
+    data.prepare_data()
     people = data.everyone()
     names, image = np.unique(people.image_ids, return_inverse=True)
     before = None if options.fractions else _splits_of_config(data, names)

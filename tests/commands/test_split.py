@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.data_module import data_module
+from lightning_pose.datamodules import leeds
 from lightning_pose.datasets import LSPExtendedDataset, PoseDataset, duplicates
 from lightning_pose.datasets.duplicates import ImageHashes
 from tests.data.coco import write_coco
@@ -91,6 +92,14 @@ def test_the_splits_of_the_config_lose_what_a_later_one_shows(
     data.setup("test")
     found = [data.make_dataset(split).person_ids.tolist() for split in SPLITS]
     assert found == lists()
+
+
+def test_what_is_missing_is_downloaded_if_asked_for(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leeds, "fetch", lambda root, archives: Path("lspet").rename(root))
+    assert split(*RANGES, "--data.root", "new", "--data.download", "true") == 0
+    assert lists() == [[1, 3, 4, 5, 6], [9], [10, 11, 12]]
 
 
 def test_fractions_keep_near_duplicates_together(images: Path) -> None:
