@@ -26,7 +26,7 @@ from lightning_pose.transforms import PersonCrop, warp_image, warp_mask
 __all__ = ["CachedDataset"]
 
 # Part of what a cache is named after: another number for another layout or other pixels.
-_VERSION = 1
+_VERSION = 2
 
 # An image is stored smaller only if that saves much; otherwise its pixels are kept as they are.
 _WORTH_SHRINKING = 0.75
