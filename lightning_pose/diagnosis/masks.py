@@ -68,7 +68,8 @@ def check_masks(people: People, sample: PixelSample) -> list[Finding]:
             name = list(readings((1, 1), 1.0))[best]
             sentence = (
                 f"{percent(means[0])} of the visible joints lie on the mask of their person, and "
-                f"{percent(means[best])} would {name}; correct the coordinates or the masks."
+                f"{percent(means[best])} would be on it {name}; correct the coordinates or the "
+                "masks."
             )
             findings.append(Finding("wrong", people.name, "Joints against masks", sentence))
     far = (sample.off_mask > _FAR) & (people.table.visibility[sample.index] == 2)

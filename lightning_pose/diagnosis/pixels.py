@@ -72,7 +72,7 @@ def readings(size: tuple[int, int], extent: float) -> dict[str, Float32[np.ndarr
             if right or down:
                 moved = as_they_are.copy()
                 moved[:, 2] = right * extent, down * extent
-                found[f"moved by {right:+.0%} of a person in x and {down:+.0%} in y"] = moved
+                found[f"if moved by {right:+.0%} of a person in x and {down:+.0%} in y"] = moved
     return found
 
 

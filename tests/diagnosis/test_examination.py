@@ -74,8 +74,8 @@ def test_the_sentences_name_the_fault():
     def sentences(planted: Planted) -> str:
         return " ".join(finding.sentence for finding in planted.examine().findings)
 
-    assert "would with x and y exchanged" in sentences(faults.exchanged_x_and_y())
-    assert "would as if the image were mirrored" in sentences(faults.mirrored_images())
+    assert "would be on it with x and y exchanged" in sentences(faults.exchanged_x_and_y())
+    assert "would be on it as if the image were mirrored" in sentences(faults.mirrored_images())
     assert "if read as x, y, width, height" in sentences(faults.boxes_with_width_and_height())
     assert "that were taken for x, y, width, height" in sentences(
         faults.boxes_with_the_corner_added()
@@ -84,7 +84,9 @@ def test_the_sentences_name_the_fault():
         faults.swapped_flip_pair()
     )
     # Pictures and masks 9 pixels to the right: the joints belong there.
-    assert "in x and +0% in y" in sentences(faults.moved_masks(9, 0))
+    assert "would be on it if moved by +10% of a person in x and +0% in y" in sentences(
+        faults.moved_masks(9, 0)
+    )
 
 
 def facing(samples: list[Sample]) -> list[Sample]:
