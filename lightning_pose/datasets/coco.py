@@ -75,6 +75,10 @@ class COCODataset(PoseDataset):
         _check_images(self.images, np.unique(people.image_names))
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return (self._image(index),)
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         height, width = self.image_sizes[index].tolist()
         return height, width
@@ -93,7 +97,7 @@ class COCODataset(PoseDataset):
         Raises:
             DataError: The image cannot be read, or has another size than in the annotation file.
         """
-        path = self.images / self.annotations.image_id[index].decode()
+        path = self._image(index)
         image, frame = read_image(path, shrink)
         size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
         expected = self.image_size(index)
@@ -104,6 +108,10 @@ class COCODataset(PoseDataset):
                 "annotated, upright if it has an EXIF orientation."
             )
         return Pixels(image=image, mask=self.masks.read(index, size), image_frame=frame)
+
+    def _image(self, index: int) -> Path:
+        name: bytes = self.annotations.image_id[index]
+        return self.images / name.decode()
 
 
 def _skeleton(names: tuple[str, ...], limbs: tuple[tuple[int, int], ...]) -> Skeleton:

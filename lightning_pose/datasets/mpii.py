@@ -93,6 +93,10 @@ class MPIIDataset(PoseDataset):
             _take_ground_truth(self.annotations, truth)
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return (self._image(index),)
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         return image_size(self._image(index))
 

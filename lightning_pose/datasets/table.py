@@ -97,6 +97,13 @@ class TableDataset(PoseDataset):
         self._check_splits()
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        columns = [self.annotations.image_id]
+        if self.masks is not None and self.masks[index]:
+            columns.append(self.masks)
+        return tuple(self._file(names, index) for names in columns)
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         return image_size(self._file(self.annotations.image_id, index))
 
