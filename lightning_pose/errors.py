@@ -6,6 +6,8 @@ __all__ = [
     "DataError",
     "DivergedError",
     "InputError",
+    "LeakError",
+    "MissingSplitError",
     "printable",
 ]
 
@@ -32,6 +34,14 @@ class ConfigError(InputError):
 
 class DataError(InputError):
     """An annotation file, an image or a mask cannot be used."""
+
+
+class MissingSplitError(ConfigError):
+    """The data have no such split."""
+
+
+class LeakError(DataError):
+    """Two splits share people or images."""
 
 
 class CheckpointError(InputError):

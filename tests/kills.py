@@ -33,7 +33,7 @@ EVERY = 3  # Steps from one validation to the next.
 WORDS = ["fit", "--config=tiny.yaml", "--ckpt_path=auto", "--save_every_n_steps=1", "--threads=1"]
 WORDS += [f"--trainer.val_check_interval={EVERY}", "--trainer.max_epochs=3"]
 WORDS += ["--model.backbone.init_args.width=12", "--data.num_workers=2"]
-WORDS += ["--data.train=[1,24]", "--data.val=[25,36]", "--data.batch_size=2"]
+WORDS += ["--data.train=[1,24]", "--data.val=[25,36]", "--data.test=[37,40]", "--data.batch_size=2"]
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
 TWO += ["--data.batch_size=4"]
 

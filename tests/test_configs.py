@@ -1,5 +1,6 @@
 """Every shipped config runs: experiments train a few steps, overlays are parsed on top of one."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -43,6 +44,9 @@ SHORT = [
     "--data.input_spec.size=[64,64]",
 ]
 """Arguments that make training short."""
+
+STEPS = 20
+"""Steps on the data of each reader, which are several epochs of a tiny set."""
 
 
 def test_there_are_configs() -> None:
@@ -117,12 +121,18 @@ def test_an_overlay_stacks_on_an_experiment(
         words += ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.num_nodes=1"]
         words += ["--trainer.sync_batchnorm=false", "--trainer.strategy=auto"]
     words += SHORT
+    if overlay.startswith("data/"):
+        words += [f"--trainer.max_steps={STEPS}", "--trainer.max_epochs=-1"]
+        words += ["--trainer.check_val_every_n_epoch=5", "--data.input_spec.size=[32,32]"]
     if overlay == "data/fashion.yaml":  # Its inputs keep the aspect ratio of the images.
         words += ["--data.input_spec={size: null, short_side: 64}"]
     assert main(words) == 0
     experiment = "-".join(Path(word).stem for word in words if word.endswith(".yaml"))
     (run,) = (tmp_path / "checkpoints" / experiment).iterdir()
     assert (run / "metrics.csv").is_file()
+    if overlay.startswith("data/"):
+        with (run / "metrics.csv").open() as file:
+            assert max(int(row["step"]) for row in csv.DictReader(file)) == STEPS - 1
     if overlay == "logger/wandb.yaml":
         # As at the end of the process: an offline run is not on disk yet when `finish` returns.
         wandb.finish()

@@ -53,6 +53,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     check_page(options.output, MARK, command)
     configs, words = split_configs([f"--config={name}" for name in options.config] + others)
     data = data_module(configs, words)
+    data.prepare_data()
     console = Console(stderr=True)
 
     def track(items: Sequence[int], description: str) -> Iterable[int]:

@@ -68,6 +68,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     if options.fractions:
         check_fractions(options.fractions)
     data = data_module(configs, words)
+    data.prepare_data()
     people = data.everyone()
     names, image = np.unique(people.image_ids, return_inverse=True)
     before = None if options.fractions else _splits_of_config(data, names)
@@ -102,11 +103,17 @@ def _splits_of_config(data: "PoseDataModule", names: "np.ndarray") -> "Int64[np.
 
     from lightning_pose.datamodules.splits import SPLITS
     from lightning_pose.datasets.checks import check_disjoint
+    from lightning_pose.errors import MissingSplitError
 
     parts = np.full(len(names), -1)
     opened: dict[str, PoseDataset] = {}
     for part, split in enumerate(SPLITS):
-        chosen = data.make_dataset(split)
+        try:
+            chosen = data.make_dataset(split)
+        except MissingSplitError:
+            if split != "test":
+                raise
+            continue  # Training needs no test split.
         for other, others in opened.items():
             check_disjoint(chosen, others, split, other)
         opened[split] = chosen

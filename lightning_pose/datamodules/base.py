@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import albumentations as A
 import numpy as np
@@ -30,7 +30,8 @@ from lightning_pose.datamodules.samplers import (
 )
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.checks import check_disjoint, check_people
-from lightning_pose.errors import ConfigError
+from lightning_pose.datasets.skeleton_files import check_sides
+from lightning_pose.errors import ConfigError, InputError, LeakError
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.transforms import PersonCrop, Photometric
@@ -142,6 +143,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             Its people.
 
         Raises:
+            MissingSplitError: There is no such split.
             InputError: The files are missing or do not fit together.
         """
 
@@ -183,13 +185,20 @@ class PoseDataModule(pl.LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         """Open the splits of Lightning's stage, so that bad files are found before training.
 
+        Training and test also compare their people with those of all other splits.
+
         Raises:
-            InputError: The files are bad, or Lightning is configured to shard the data itself.
+            InputError: The files are bad, a person is in two splits, the names of the joints do not
+                say which ones a flip swaps, or Lightning is configured to shard the data itself.
         """
         if self.trainer is not None:
             refuse_sharding(self.trainer)
+        if stage == "fit" and self.flip > 0:
+            check_sides(self.skeleton)
         for split in _STAGES.get(stage, ()):
             self._people(split)
+        if stage in ("fit", "test"):
+            self._compare_with_other_splits()
         if stage == "fit":
             self._progress.begin(self.trainer)
 
@@ -245,6 +254,20 @@ class PoseDataModule(pl.LightningDataModule, ABC):
                 check_disjoint(people, others, split, other)
             self._datasets[split] = people
         return self._datasets[split]
+
+    def _compare_with_other_splits(self) -> None:
+        """Refuse people of the open splits who are in another one, which need not exist."""
+        for split in get_args(Split):
+            if split in self._datasets:
+                continue
+            try:
+                people = self.make_dataset(split)
+            except LeakError:
+                raise
+            except InputError:
+                continue
+            for other, others in self._datasets.items():
+                check_disjoint(people, others, split, other)
 
     def _anybody(self, split: Split) -> PoseDataset:
         """The people of a split that must have some."""

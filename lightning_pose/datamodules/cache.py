@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
-from jaxtyping import Float32, Int8, UInt8
+from jaxtyping import Float32, Int8, Int64, UInt8
 from pytorch_lightning.utilities import rank_zero_info
 from typing_extensions import override
 
@@ -26,13 +26,17 @@ from lightning_pose.transforms import PersonCrop, warp_image, warp_mask
 __all__ = ["CachedDataset"]
 
 # Part of what a cache is named after: another number for another layout or other pixels.
-_VERSION = 1
+_VERSION = 2
 
 # An image is stored smaller only if that saves much; otherwise its pixels are kept as they are.
 _WORTH_SHRINKING = 0.75
 
 # How many people are compared with their images before a cache is used.
 _COMPARED = 32
+_MOST_TOUCHED = 1000
+
+# An image and a mask.
+_MOST_FILES = 2
 
 
 class _Patch(NamedTuple):
@@ -54,10 +58,17 @@ class CachedDataset(PoseDataset):
 
     The folder of a cache is named after the people, their boxes and the settings of the crop, so
     that other people or settings make another cache beside it. It is written under another name
-    and renamed when it is whole; of several processes, one writes and the others wait. Before it is
-    used, a few people spread over the set are compared with their images, and if one has changed,
-    the cache is written again. An image that is not among them may change without notice: remove
-    the folder then.
+    and renamed when it is whole; of several processes, one writes and the others wait.
+
+    Whenever it is opened, it is compared with its source, and written again if
+
+    - an image or a mask has another number of bytes than before, or
+    - a person looks different from the image and the mask. Compared are 32 people spread over the
+      set and, of those whose files have another time of modification, up to 1,000: copying a
+      dataset changes all times, but no image.
+
+    Other changes go unnoticed, such as those of masks in an annotation file or of images that a
+    dataset of one's own does not name in `files`: remove the folder then.
 
     Args:
         people: The people.
@@ -150,13 +161,22 @@ class CachedDataset(PoseDataset):
         )
 
     def _agrees(self, crop: PersonCrop) -> bool:
-        """Whether a few people look as they do in their images."""
-        for index in np.unique(np.linspace(0, len(self) - 1, _COMPARED).astype(int)).tolist():
+        """Whether the files have the same sizes, and people look as they do in their images."""
+        files = _describe_files(self.people)
+        try:
+            before = self._table["files"]
+        except _DAMAGE:
+            return False
+        if before.shape != files.shape or (before[:, :, 0] != files[:, :, 0]).any():
+            return False
+        touched = np.flatnonzero((before != files).any(axis=(1, 2)))
+        compared = (_spread(np.arange(len(self)), _COMPARED), _spread(touched, _MOST_TOUCHED))
+        for index in np.unique(np.concatenate(compared)).tolist():
             now = _patch(self.people, crop, index)
             try:
                 stored, size = self.read(index), self.image_size(index)
-            except (OSError, EOFError, ValueError, KeyError, IndexError, BadZipFile):
-                return False  # The cache is damaged.
+            except _DAMAGE:
+                return False
             if size != now.image_size or not np.array_equal(now.image, stored.image):
                 return False
             unknown = np.full((1, 1), -1, dtype=np.int8)
@@ -167,6 +187,30 @@ class CachedDataset(PoseDataset):
 
 
 _STORED = ("_table", "_images", "_masks")
+
+# What reading a damaged cache raises.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, IndexError, BadZipFile)
+
+
+def _spread(indices: Int64[np.ndarray, " N"], most: int) -> Int64[np.ndarray, " C"]:
+    """All indices, or some of them in equal steps."""
+    if len(indices) <= most:
+        return indices
+    chosen: np.ndarray = indices[np.linspace(0, len(indices) - 1, most).astype(int)]
+    return chosen
+
+
+def _describe_files(people: PoseDataset) -> Int64[np.ndarray, "N F 2"]:
+    """Bytes and time of modification in nanoseconds of each person's files; -1 without."""
+    described = np.full((len(people), _MOST_FILES, 2), -1, dtype=np.int64)
+    for index in range(len(people)):
+        for place, path in enumerate(people.files(index)[:_MOST_FILES]):
+            try:
+                found = path.stat()
+            except OSError:
+                continue  # Reading it says why.
+            described[index, place] = found.st_size, found.st_mtime_ns
+    return described
 
 
 def _name(people: PoseDataset, crop: PersonCrop) -> str:
@@ -186,6 +230,7 @@ def _write(people: PoseDataset, crop: PersonCrop, folder: Path, num_workers: int
     shutil.rmtree(part, ignore_errors=True)  # Of a process that was killed.
     part.mkdir()
     shapes, starts, frames, sizes = [], [], [], []
+    files = _describe_files(people)  # Before they are read, so that a later change is noticed.
     try:
         with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
             patches = in_workers(partial(_patch, people, crop), len(people), num_workers, "Caching")
@@ -202,7 +247,14 @@ def _write(people: PoseDataset, crop: PersonCrop, folder: Path, num_workers: int
                 file.flush()
                 os.fsync(file.fileno())
             written = images.tell() + masks.tell()
-        np.savez(part / "people.npz", shape=shapes, start=starts, frame=frames, image_size=sizes)
+        np.savez(
+            part / "people.npz",
+            shape=shapes,
+            start=starts,
+            frame=frames,
+            image_size=sizes,
+            files=files,
+        )
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -10,7 +10,7 @@ from lightning_pose.datamodules.base import PoseDataModule, Split
 from lightning_pose.datamodules.download import Archive, fetch
 from lightning_pose.datamodules.splits import Splits, choose_split
 from lightning_pose.datasets import COCODataset, PoseDataset
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import ConfigError, LeakError, MissingSplitError
 from lightning_pose.sample import PEOPLE_PER_SET
 from lightning_pose.skeletons import COCO17
 
@@ -141,7 +141,7 @@ class COCODataModule(PoseDataModule):
                 continue
             shared = np.intersect1d(people.image_ids, others.image_ids)
             if len(shared):
-                raise ConfigError(
+                raise LeakError(
                     f"Expected no image in both the {other} and the {split} split, found "
                     f"{len(shared)}, first {str(shared[0])!r}; choose files that do not overlap."
                 )
@@ -150,7 +150,7 @@ class COCODataModule(PoseDataModule):
     def _files(self, split: Split) -> tuple[str, str]:
         files = {"train": self.train, "val": self.val, "test": self.test}[split]
         if files is None:
-            raise ConfigError(
+            raise MissingSplitError(
                 "Expected an annotation file and an image folder in data.test, found none, because "
                 "COCO publishes no joints of its test images; evaluate on val, or name your own."
             )

@@ -28,7 +28,7 @@ __all__ = ["Archive", "fetch"]
 
 _TIMEOUT = 30.0  # seconds without a byte
 _ATTEMPTS = 5  # in a row that bring nothing
-_PAUSE = 1.0  # seconds after the first of them, then twice as long each time
+_PAUSE = 1.0  # seconds after the first of them; twice as long after each further one
 _CHUNK = 2**20
 
 
@@ -152,7 +152,7 @@ def _download(archive: Archive, part: Path, progress: Progress) -> None:
         failures = 0 if _size(part) > before else failures + 1
         if failures == _ATTEMPTS:
             _give_up(archive, part, reason)
-        time.sleep(_PAUSE * 2**failures)
+        time.sleep(_PAUSE * 2 ** max(failures - 1, 0))
 
 
 def _size(path: Path) -> int:

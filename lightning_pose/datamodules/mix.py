@@ -100,17 +100,27 @@ class MixedDataModule(PoseDataModule):
 
 
 def _check_settings(name: str, data: PoseDataModule) -> None:
-    """Refuse a set with settings that only the mix uses."""
-    for key, parameter in inspect.signature(PoseDataModule.__init__).parameters.items():
-        if parameter.default is inspect.Parameter.empty:
-            continue
+    """Refuse a set with settings that only the mix uses; the defaults of its class are none."""
+    defaults = _defaults(type(data))
+    for key in _defaults(PoseDataModule):
         found = getattr(data, key)
-        if found != parameter.default:
+        if found != defaults[key]:
             raise ConfigError(
                 f"Expected the input, the batches and the augmentation of a mix in its own "
                 f"settings, found {key}={found!r} in the set {name}; move {key} from there to "
                 "data.init_args."
             )
+
+
+def _defaults(kind: type[Any]) -> dict[str, Any]:
+    """The defaults of a class, which may have others than the classes that it passes them to."""
+    defaults: dict[str, Any] = {}
+    makers = (vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base))
+    for make in reversed(list(makers)):
+        for key, parameter in inspect.signature(make).parameters.items():
+            if parameter.default is not inspect.Parameter.empty:
+                defaults[key] = parameter.default
+    return defaults
 
 
 def _check_weights(weights: dict[str, float] | None, names: list[str]) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Int64
 from lightning_pose.datamodules.base import Split
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.subset import Subset
-from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.errors import ConfigError, DataError, MissingSplitError
 
 __all__ = [
     "SPLITS",
@@ -44,7 +44,8 @@ def choose_split(people: PoseDataset, splits: Splits, split: str, seed: int) -> 
         The people of the split, in the order of the dataset.
 
     Raises:
-        ConfigError: The fractions do not add up to 1, or there is no such list.
+        ConfigError: The fractions do not add up to 1.
+        MissingSplitError: There is no such list.
         DataError: A list names an image that the dataset does not have.
 
     Example:
@@ -147,7 +148,7 @@ def write_lists(folder: Path, images: np.ndarray, parts: Int64[np.ndarray, " I"]
 
 def _listed(images: np.ndarray, path: Path) -> np.ndarray:
     if not path.is_file():
-        raise ConfigError(
+        raise MissingSplitError(
             f"Expected the names of the images of a split in {path}, found no such file; write one "
             "name per line."
         )

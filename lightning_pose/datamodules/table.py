@@ -11,7 +11,7 @@ from lightning_pose.datamodules.splits import Splits, choose_split
 from lightning_pose.datasets import TableDataset
 from lightning_pose.datasets.skeleton_files import read_skeleton
 from lightning_pose.datasets.subset import Subset
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import MissingSplitError
 
 __all__ = ["TableDataModule"]
 
@@ -59,7 +59,7 @@ class TableDataModule(PoseDataModule):
             return choose_split(people, self.splits or (0.8, 0.1, 0.1), split, self.split_seed)
         chosen = np.flatnonzero(people.splits == split.encode())
         if not len(chosen):
-            raise ConfigError(
+            raise MissingSplitError(
                 f"Expected people of the split {split} in {people.table}, found none; write "
                 f"{split} into the column split of some of them."
             )

@@ -1,6 +1,7 @@
 """The dataset contract: annotations without pixels, and a reader of pixels."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
@@ -69,6 +70,10 @@ class PoseDataset(Dataset[Sample], ABC):
     def box_around(self, index: int) -> BoxAround:
         """What the box of one person is tight around; in a mix it depends on the person's set."""
         return self.boxes_around
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The files that `read` opens for one person, by which a cache notices other images."""
+        return ()
 
     @abstractmethod
     def image_size(self, index: int) -> tuple[int, int]:

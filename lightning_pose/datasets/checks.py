@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.errors import DataError
+from lightning_pose.errors import DataError, LeakError
 from lightning_pose.sample import Annotation, Pixels
 from lightning_pose.skeletons import Skeleton
 
@@ -55,11 +55,11 @@ def check_disjoint(people: PoseDataset, others: PoseDataset, split: str, other: 
         other: The name of the second.
 
     Raises:
-        DataError: A person is in both.
+        LeakError: A person is in both.
     """
     shared = np.intersect1d(people.person_ids, others.person_ids)
     if len(shared):
-        raise DataError(
+        raise LeakError(
             f"Expected no person in both the {other} and the {split} split, found {len(shared)}, "
             f"first person {shared[0]}; choose splits that do not overlap."
         )

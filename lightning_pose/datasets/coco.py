@@ -22,8 +22,8 @@ class COCODataset(PoseDataset):
     """People of an annotation file in COCO's format (Lin et al., ECCV 2014).
 
     Joints and limbs are those of the category in the file; for COCO's people they are `COCO17`.
-    Names become snake_case. A flip swaps the joints whose names start with "left_" and "right_":
-    train without flips (`flip: 0`) if the names say the sides in another way.
+    Names become snake_case. A flip swaps the joints whose names start with "left_" and "right_";
+    with names that say the sides in another way, only training without flips (`flip: 0`) is right.
 
     COCO has two kinds of coordinates (https://cocodataset.org/#format-data). A joint is at a pixel,
     whose index counts from 0, and is used as it is. Boxes and polygons are positions between 0, the
@@ -75,6 +75,10 @@ class COCODataset(PoseDataset):
         _check_images(self.images, np.unique(people.image_names))
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return (self._image(index),)
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         height, width = self.image_sizes[index].tolist()
         return height, width
@@ -93,7 +97,7 @@ class COCODataset(PoseDataset):
         Raises:
             DataError: The image cannot be read, or has another size than in the annotation file.
         """
-        path = self.images / self.annotations.image_id[index].decode()
+        path = self._image(index)
         image, frame = read_image(path, shrink)
         size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
         expected = self.image_size(index)
@@ -104,6 +108,10 @@ class COCODataset(PoseDataset):
                 "annotated, upright if it has an EXIF orientation."
             )
         return Pixels(image=image, mask=self.masks.read(index, size), image_frame=frame)
+
+    def _image(self, index: int) -> Path:
+        name: bytes = self.annotations.image_id[index]
+        return self.images / name.decode()
 
 
 def _skeleton(names: tuple[str, ...], limbs: tuple[tuple[int, int], ...]) -> Skeleton:

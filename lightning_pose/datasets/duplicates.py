@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lightning_pose.datasets.base import PoseDataset
+from lightning_pose.errors import DataError
 
 __all__ = ["ImageHashes", "duplicate_groups", "hash_images", "image_hash"]
 
@@ -50,7 +51,9 @@ class ImageHashes:
     hashes: UInt64[np.ndarray, "I 4"]
 
 
-def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
+def hash_images(
+    people: PoseDataset, progress: bool = False, unreadable: dict[int, str] | None = None
+) -> ImageHashes:
     """Hash each image of a dataset once, however many people it shows.
 
     Images are decoded at a reduced scale where their format allows it. Those of Leeds Sports Pose
@@ -59,12 +62,14 @@ def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
     Args:
         people: The people; one person of each image is read.
         progress: Show a progress bar if this is a terminal.
+        unreadable: Filled with why an image or its mask cannot be read, by the index of the person,
+            and these images are left out; by default they are refused.
 
     Returns:
         The hashes, whatever the order of the people.
 
     Raises:
-        DataError: An image or a mask cannot be read.
+        DataError: An image or a mask cannot be read, and `unreadable` is not given.
 
     Example:
         >>> from lightning_pose.datasets import SyntheticDataset
@@ -75,11 +80,17 @@ def hash_images(people: PoseDataset, progress: bool = False) -> ImageHashes:
     names, first = np.unique(people.image_ids, return_index=True)
     console = Console(stderr=True)
     hashes = np.empty((len(names), _WORDS), dtype=np.uint64)
+    known = np.ones(len(names), dtype=np.bool_)
     with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
         for place, index in enumerate(bar.track(first.tolist(), description="Images")):
-            shrink = max(1, min(people.image_size(index)) // _ENOUGH)
-            hashes[place] = image_hash(people.read(index, shrink).image)
-    return ImageHashes(names, hashes)
+            try:
+                shrink = max(1, min(people.image_size(index)) // _ENOUGH)
+                hashes[place] = image_hash(people.read(index, shrink).image)
+            except DataError as error:
+                if unreadable is None:
+                    raise
+                unreadable[index], known[place] = str(error), False
+    return ImageHashes(names[known], hashes[known])
 
 
 def image_hash(image: UInt8[np.ndarray, "H W 3"]) -> UInt64[np.ndarray, " 4"]:

@@ -8,8 +8,9 @@ from jaxtyping import Float64
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, image_suffixes, read_image, read_mask
+from lightning_pose.datasets.images import image_size, image_suffixes, read_image
 from lightning_pose.datasets.label_table import LabelTable, read_label_table
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.measures import joint_boxes, segment_lengths
 from lightning_pose.datasets.openpose import KEYPOINTS, openpose_joints, read_openpose
 from lightning_pose.errors import ConfigError, DataError
@@ -74,6 +75,11 @@ class FolderDataset(PoseDataset):
         self.person_ids = self.annotations.person_id
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        image = self._image(index)
+        return (image, self._mask(image)) if self.has_mask[index] else (image,)
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         return image_size(self._image(index))
 
@@ -96,11 +102,14 @@ class FolderDataset(PoseDataset):
         if not self.has_mask[index]:
             return Pixels(image=image, image_frame=frame)
         size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self.root / "masks" / f"{path.stem}.png", path, size)
+        mask = read_mask(self._mask(path), path, size)
         return Pixels(image=image, mask=mask, image_frame=frame)
 
     def _image(self, index: int) -> Path:
         return self.root / "images" / str(self.annotations.image_id[index])
+
+    def _mask(self, image: Path) -> Path:
+        return self.root / "masks" / f"{image.stem}.png"
 
 
 def _annotations(

@@ -1,4 +1,4 @@
-"""Image and mask files: decoded completely, or refused with the file's name."""
+"""Image files: decoded completely, or refused with the file's name."""
 
 from functools import cache
 from io import BytesIO
@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
-from jaxtyping import Float32, Int8, UInt8
+from jaxtyping import Float32, UInt8, UInt16
 from PIL import ExifTags, Image
 
 from lightning_pose.errors import DataError
 from lightning_pose.geometry import crop_matrix, image_box
 
-__all__ = ["image_size", "image_suffixes", "read_image", "read_mask", "to_rgb"]
+__all__ = ["image_size", "image_suffixes", "read_image", "read_values", "to_rgb"]
+
+_Values = UInt8[np.ndarray, "h w *C"] | UInt16[np.ndarray, "h w"]
 
 
 def read_image(
@@ -94,34 +96,19 @@ def image_size(path: Path) -> tuple[int, int]:
         raise _refusal(path, error) from error
 
 
-def read_mask(path: Path, image: Path, size: tuple[int, int]) -> Int8[np.ndarray, "H0 W0"]:
-    """Read a person's mask, in which 0 is background and 255 the person.
+def read_values(path: Path) -> _Values:
+    """Read the values of an image whose pixels are labels, such as a mask.
 
     Args:
-        path: The mask's file, usually a PNG.
-        image: The image that the mask belongs to, for error messages.
-        size: Height and width of that image in pixels.
+        path: A file as for `read_image`.
 
     Returns:
-        1 where the mask is above 127, 0 elsewhere.
+        Grey in 8 or 16 bits if the file is grey, else RGB, turned upright.
 
     Raises:
-        DataError: The file cannot be read, differs from the image in size, or has values above 0
-            but none above 127.
+        DataError: The file is missing, truncated or not an image.
     """
-    grey, _ = _decode(path, "L")
-    if grey.shape != size:
-        raise DataError(
-            f"Expected the mask {path} to have the size of its image {image}, "
-            f"{size[1]} x {size[0]} pixels, found {grey.shape[1]} x {grey.shape[0]}; "
-            "make the mask again, or remove it to leave this person without one."
-        )
-    if 0 < grey.max() <= 127:
-        raise DataError(
-            f"Expected 255 for the person in the mask {path}, found at most {grey.max()}; "
-            "write 0 for the background and 255 for the person."
-        )
-    return (grey > 127).view(np.int8)
+    return _decode(path, None)[0]
 
 
 class _Turn(NamedTuple):
@@ -157,8 +144,8 @@ def _turn(file: Image.Image) -> _Turn:
 
 
 def _decode(
-    path: Path, mode: str, shrink: int = 1
-) -> tuple[UInt8[np.ndarray, "h w *C"], Float32[np.ndarray, "2 3"] | None]:
+    path: Path, mode: str | None, shrink: int = 1
+) -> tuple[_Values, Float32[np.ndarray, "2 3"] | None]:
     try:
         data = path.read_bytes()
         if mode == "RGB" and (found := _decode_jpeg(data, shrink)) is not None:
@@ -209,18 +196,25 @@ def _factor(shrink: int, size: tuple[int, int]) -> int:
     return next(factor for factor in (8, 4, 2, 1) if factor <= max(1, min(shrink, *size)))
 
 
-def _upright(file: Image.Image, mode: str) -> UInt8[np.ndarray, "h w *C"]:
-    """The pixels of a loaded image, turned upright and converted."""
+def _upright(file: Image.Image, mode: str | None) -> _Values:
+    """The pixels of a loaded image, turned upright and converted.
+
+    Without a mode, they are grey in 8 or 16 bits where the file is, and otherwise RGB.
+    """
     method = _turn(file).method
     image = file if method is None else file.transpose(method)
     if image.mode in ("I", "F"):
         raise ValueError("32 bits per pixel, whose range is not known")
     if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        if mode is None:
+            return values
         # Pillow would clip what does not fit into a byte; keep the upper byte instead.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = Image.fromarray((values >> 8).astype(np.uint8))
     elif "transparency" in image.info:
         # Pillow only resolves a transparent palette entry through alpha.
         image = image.convert("RGBA")
+    mode = mode or ("L" if image.mode in ("1", "L") else "RGB")
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
-from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.images import image_size, read_image
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError
@@ -50,6 +51,11 @@ class NumberedImages:
         """The name of an image, from number 1."""
         return f"{self._stem(number)}.jpg"
 
+    def files(self, number: int) -> tuple[Path, ...]:
+        """The image and, if there is one, its mask, from number 1."""
+        image = self._image(number)
+        return (image, self._mask(number)) if self.has_mask[number - 1] else (image,)
+
     def size(self, number: int) -> tuple[int, int]:
         """Height and width of an image, read from its header.
 
@@ -76,7 +82,7 @@ class NumberedImages:
         if not self.has_mask[number - 1]:
             return Pixels(image=image, image_frame=frame)
         size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self.masks / f"{self._stem(number)}.png", path, size)
+        mask = read_mask(self._mask(number), path, size)
         return Pixels(image=image, mask=mask, image_frame=frame)
 
     def _stem(self, number: int) -> str:
@@ -84,6 +90,9 @@ class NumberedImages:
 
     def _image(self, number: int) -> Path:
         return self.images / self.name(number)
+
+    def _mask(self, number: int) -> Path:
+        return self.masks / f"{self._stem(number)}.png"
 
 
 def _check_images(folder: Path, expected: list[str]) -> None:

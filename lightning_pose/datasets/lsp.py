@@ -67,6 +67,10 @@ class LSPDataset(PoseDataset):
         self.has_mask = self.images.has_mask[first - 1 : self.last]
 
     @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return self.images.files(int(self.person_ids[index]))
+
+    @override
     def image_size(self, index: int) -> tuple[int, int]:
         return self.images.size(int(self.person_ids[index]))
 

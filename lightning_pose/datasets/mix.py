@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
@@ -102,6 +103,11 @@ class MixedDataset(PoseDataset):
     def box_around(self, index: int) -> BoxAround:
         _, match, place = self._find(index)
         return match.people.box_around(place)
+
+    @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        _, match, place = self._find(index)
+        return match.people.files(place)
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from lightning_pose.datasets.images import image_size, read_image
 from lightning_pose.datasets.measures import segment_lengths
 from lightning_pose.datasets.mpii_lists import MPIIPerson, read_ground_truth, read_list
 from lightning_pose.datasets.mpii_release import ACTIVITIES, read_release
-from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.errors import ConfigError, DataError, MissingSplitError
 from lightning_pose.input_spec import BoxAround
 from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import MPII16
@@ -67,7 +67,8 @@ class MPIIDataset(PoseDataset):
             published file.
 
     Raises:
-        ConfigError: There is no such folder or split.
+        ConfigError: There is no such folder.
+        MissingSplitError: There is no such split.
         DataError: Files are missing, damaged or do not fit together.
     """
 
@@ -79,7 +80,7 @@ class MPIIDataset(PoseDataset):
         self.skeleton = MPII16
         self.labels = {"activity": list(ACTIVITIES)}
         if split not in (None, *_LISTS):
-            raise ConfigError(
+            raise MissingSplitError(
                 f"Expected the split 'train' or 'val' of MPII, found {split!r}; the joints of its "
                 "test images are not public, so validate instead."
             )
@@ -90,6 +91,10 @@ class MPIIDataset(PoseDataset):
         truth = self.root / _GROUND_TRUTH
         if split == "val" and truth.is_file():
             _take_ground_truth(self.annotations, truth)
+
+    @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return (self._image(index),)
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from lightning_pose import skeletons
 from lightning_pose.errors import ConfigError
 from lightning_pose.skeletons import Skeleton
 
-__all__ = ["check_sides", "read_skeleton"]
+__all__ = ["check_sides", "read_skeleton", "unswapped_sides"]
 
 _KEYS = ("names", "limbs", "head", "torso")
 
@@ -57,12 +57,12 @@ def read_skeleton(source: str | Path) -> Skeleton:
     return skeleton
 
 
-def check_sides(skeleton: Skeleton, source: Path) -> None:
+def check_sides(skeleton: Skeleton, source: Path | None = None) -> None:
     """Refuse joints of two sides that a mirrored image would not swap, because of their names.
 
     Args:
         skeleton: The skeleton, made from names.
-        source: The file that has the names.
+        source: The file that has the names; None where training may do without flips instead.
 
     Raises:
         ConfigError: Two names differ only in "l" and "r" or in "left" and "right", but do not start
@@ -77,6 +77,28 @@ def check_sides(skeleton: Skeleton, source: Path) -> None:
         and right_NAME in a.csv, found 'LKnee' and 'RKnee'; rename them, so that a mirrored image
         swaps them.
     """
+    if sides := unswapped_sides(skeleton):
+        place, instead = (f" in {source}", "") if source else ("", ", or set data.flip to 0")
+        raise ConfigError(
+            f"Expected the joints of two sides to be named left_NAME and right_NAME{place}, found "
+            f"{sides[0]!r} and {sides[1]!r}; rename them, so that a mirrored image swaps them"
+            f"{instead}."
+        )
+
+
+def unswapped_sides(skeleton: Skeleton) -> tuple[str, str] | None:
+    """Find two joints that are the sides of one by their names, but that a flip does not swap.
+
+    Args:
+        skeleton: The skeleton.
+
+    Returns:
+        The names of the left one and of the right one; None if there are no such joints.
+
+    Example:
+        >>> unswapped_sides(Skeleton.from_names(["left_hip", "right_hip", "LKnee", "RKnee"]))
+        ('LKnee', 'RKnee')
+    """
     paired = {joint for pair in skeleton.flip_pairs for joint in pair}
     names = {name.lower(): name for joint, name in enumerate(skeleton.names) if joint not in paired}
     for name in names:
@@ -84,11 +106,8 @@ def check_sides(skeleton: Skeleton, source: Path) -> None:
         others += [f"{name[:i]}r{name[i + 1 :]}" for i, letter in enumerate(name) if letter == "l"]
         for other in others:
             if other != name and other in names:
-                raise ConfigError(
-                    "Expected the joints of two sides to be named left_NAME and right_NAME in "
-                    f"{source}, found {names[name]!r} and {names[other]!r}; rename them, so that "
-                    "a mirrored image swaps them."
-                )
+                return names[name], names[other]
+    return None
 
 
 def _read(path: Path, known: Iterable[str]) -> dict[str, Any]:

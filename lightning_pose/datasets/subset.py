@@ -1,5 +1,7 @@
 """Some of the people of a dataset."""
 
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Int64
 from typing_extensions import override
@@ -46,6 +48,10 @@ class Subset(PoseDataset):
     @override
     def box_around(self, index: int) -> BoxAround:
         return self.people.box_around(int(self.indices[index]))
+
+    @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return self.people.files(int(self.indices[index]))
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

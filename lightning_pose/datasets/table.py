@@ -6,8 +6,9 @@ import numpy as np
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, read_image, read_mask
+from lightning_pose.datasets.images import image_size, read_image
 from lightning_pose.datasets.listing import first_missing
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.skeleton_files import check_sides
 from lightning_pose.datasets.table_columns import read_people
 from lightning_pose.datasets.table_csv import open_csv
@@ -94,6 +95,13 @@ class TableDataset(PoseDataset):
             self.boxes_around = "silhouette"
         self._check_files()
         self._check_splits()
+
+    @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        columns = [self.annotations.image_id]
+        if self.masks is not None and self.masks[index]:
+            columns.append(self.masks)
+        return tuple(self._file(names, index) for names in columns)
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:

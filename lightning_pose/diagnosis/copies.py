@@ -10,13 +10,13 @@ from lightning_pose.datasets.duplicates import ImageHashes, duplicate_groups, ha
 from lightning_pose.datasets.subset import Subset
 from lightning_pose.diagnosis.finding import Finding, Severity
 from lightning_pose.diagnosis.people import People, percent
-from lightning_pose.errors import DataError
 
 __all__ = ["check_copies", "check_shared"]
 
 # One percent of the images moves a metric by 0.01 at most, about the standard error for 750 people.
 _MOST_SHARED = 0.01
 _MOST_PAIRS = 10_000
+_MOST_NAMED = 20
 
 
 def check_shared(parts: Sequence[People]) -> list[Finding]:
@@ -54,15 +54,14 @@ def check_copies(parts: Sequence[People], progress: bool) -> list[Finding]:
         What was found.
     """
     hashes: dict[str, ImageHashes] = {}
+    findings = []
     for people in parts:
         usable = np.array([n for n in range(len(people)) if n not in people.failures], np.int64)
-        try:
-            hashes[people.name] = hash_images(Subset(people.dataset, usable), progress)
-        except DataError as error:
-            sentence = f"Near-duplicates were not searched, and training stops at an image: {error}"
-            return [Finding("wrong", people.name, "People that cannot be used", sentence)]
+        unreadable: dict[int, str] = {}
+        hashes[people.name] = hash_images(Subset(people.dataset, usable), progress, unreadable)
+        if unreadable:
+            findings.append(_unreadable(people, usable, unreadable))
     groups = _groups(hashes)
-    findings = []
     for ours, theirs in _of_two_splits(parts):
         known = np.isin(groups[theirs.name], groups[ours.name])
         if known.any():
@@ -78,6 +77,22 @@ def check_copies(parts: Sequence[People], progress: bool) -> list[Finding]:
     for people in parts:
         findings += _mirrored_copies(people, hashes[people.name], groups[people.name])
     return findings
+
+
+def _unreadable(
+    people: People, usable: Int64[np.ndarray, " U"], unreadable: dict[int, str]
+) -> Finding:
+    """Images that only this search reads, since other checks read those of some people."""
+    suspects = usable[list(unreadable)]
+    names = people.table.image_id[suspects[:_MOST_NAMED]].tolist()
+    listed = ", ".join(map(str, names)) + ", ..." * (len(suspects) > _MOST_NAMED)
+    sentence = (
+        "Training stops at images whose files, or whose masks, cannot be used, and which were not "
+        f"searched for near-duplicates ({len(suspects)}: {listed}); the first: "
+        f"{next(iter(unreadable.values()))}"
+    )
+    title = "People that cannot be used"
+    return Finding("wrong", people.name, title, sentence, tuple(suspects[:200].tolist()))
 
 
 def _groups(hashes: dict[str, ImageHashes]) -> dict[str, np.ndarray]:

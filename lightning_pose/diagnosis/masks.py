@@ -19,6 +19,11 @@ _MOST_OFF = 0.2
 # Rough masks are rough on all sides, so that moving all joints gains less than 0.05.
 _LARGEST_GAIN = 0.15
 
+# Of 3,000 masks of Leeds Sports Pose Extended, none is empty and none covers half of its image.
+_FULL = 0.98
+_MOST_UNUSABLE = 0.03
+_FEWEST_UNUSABLE = 3
+
 # Between half a pixel, which separates two usual conventions, and a whole one.
 _PIXEL = (0.75, 1.5)
 
@@ -45,7 +50,7 @@ def check_files(people: People, sample: PixelSample) -> list[Finding]:
 
 
 def check_masks(people: People, sample: PixelSample) -> list[Finding]:
-    """Find masks of other people, moved masks, turned coordinates, and exchanged flags.
+    """Find masks that show nobody, or other people, moved ones, and joints that contradict them.
 
     Args:
         people: The people.
@@ -54,7 +59,7 @@ def check_masks(people: People, sample: PixelSample) -> list[Finding]:
     Returns:
         What was found.
     """
-    findings = [*_flags(people, sample)]
+    findings = [*_shares(people, sample), *_flags(people, sample)]
     shares = sample.on_mask[~np.isnan(sample.on_mask).any(axis=1)]
     if len(shares) >= _FEWEST:
         means = shares.mean(axis=0)
@@ -63,7 +68,8 @@ def check_masks(people: People, sample: PixelSample) -> list[Finding]:
             name = list(readings((1, 1), 1.0))[best]
             sentence = (
                 f"{percent(means[0])} of the visible joints lie on the mask of their person, and "
-                f"{percent(means[best])} would {name}; correct the coordinates or the masks."
+                f"{percent(means[best])} would be on it {name}; correct the coordinates or the "
+                "masks."
             )
             findings.append(Finding("wrong", people.name, "Joints against masks", sentence))
     far = (sample.off_mask > _FAR) & (people.table.visibility[sample.index] == 2)
@@ -90,6 +96,31 @@ def check_masks(people: People, sample: PixelSample) -> list[Finding]:
             )
         )
     return findings
+
+
+def _shares(people: People, sample: PixelSample) -> list[Finding]:
+    """Find masks that are empty or full, as those in other values than 0 and 255 become."""
+    empty, full = sample.covered == 0, sample.covered > _FULL
+    unusable, judged = empty | full, np.count_nonzero(~np.isnan(sample.covered))
+    if not unusable.any():
+        return []
+    share = unusable.sum() / judged
+    sentence = (
+        f"Of {judged} masks, {empty.sum()} are empty and {full.sum()} cover nearly all of the "
+        f"image ({percent(share)} together); write 255 for the person and 0 for the background, "
+        "and leave the mask out where the person is not outlined."
+    )
+    severe = share > _MOST_UNUSABLE and unusable.sum() >= _FEWEST_UNUSABLE
+    suspects = tuple(sample.index[unusable][:200].tolist())
+    return [
+        Finding(
+            "wrong" if severe else "suspicious",
+            people.name,
+            "Share of the mask",
+            sentence,
+            suspects,
+        )
+    ]
 
 
 def _flags(people: People, sample: PixelSample) -> list[Finding]:

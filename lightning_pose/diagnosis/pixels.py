@@ -25,6 +25,8 @@ class PixelSample:
         index: Which people.
         failures: Why training cannot use a person's files, by the person's index.
         masked: Whether a person has a mask.
+        covered: The share of the mask that is the person; NaN without a mask, and where only
+            unknown pixels may be the person.
         on_mask: The share of visible joints that lie on the mask, for each of the `readings`; NaN
             without a mask or without such joints.
         off_mask: The distance from each labelled joint to the mask in units of the extent; NaN
@@ -36,6 +38,7 @@ class PixelSample:
     index: Int64[np.ndarray, " M"]
     failures: dict[int, str]
     masked: Bool[np.ndarray, " M"]
+    covered: Float64[np.ndarray, " M"]
     on_mask: Float64[np.ndarray, "M R"]
     off_mask: Float64[np.ndarray, "M K"]
     lean: Float64[np.ndarray, "M 3"]
@@ -69,7 +72,7 @@ def readings(size: tuple[int, int], extent: float) -> dict[str, Float32[np.ndarr
             if right or down:
                 moved = as_they_are.copy()
                 moved[:, 2] = right * extent, down * extent
-                found[f"moved by {right:+.0%} of a person in x and {down:+.0%} in y"] = moved
+                found[f"if moved by {right:+.0%} of a person in x and {down:+.0%} in y"] = moved
     return found
 
 
@@ -92,6 +95,7 @@ def sample_pixels(people: People, count: int, track: Track) -> PixelSample:
         index=index,
         failures={},
         masked=np.zeros(total, dtype=np.bool_),
+        covered=np.full(total, np.nan),
         on_mask=np.full((total, len(readings((1, 1), 1.0))), np.nan),
         off_mask=np.full((total, joints), np.nan),
         lean=np.full((total, 3), np.nan),
@@ -113,6 +117,8 @@ def _compare(people: People, person: int, pixels: Pixels, sample: PixelSample, r
     """Compare one person's joints with the mask."""
     assert pixels.mask is not None, "the caller has one"
     sample.masked[row] = True
+    if (pixels.mask == 1).any() or not (pixels.mask < 0).any():
+        sample.covered[row] = (pixels.mask == 1).mean()
     points, extent = people.table.keypoints[person], float(people.extent[person])
     if pixels.mask_frame is not None:
         points = transform_points(pixels.mask_frame, points)

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from lightning_pose.datasets.skeleton_files import unswapped_sides
 from lightning_pose.diagnosis.finding import Finding
 from lightning_pose.diagnosis.people import People
 from lightning_pose.skeletons import Skeleton
@@ -56,6 +57,13 @@ def _flip_pairs(skeleton: Skeleton, flip: float) -> list[Finding]:
         first, *others = wrong
         listed = ", ".join([first, *(text.removeprefix("exchanges ") for text in others)])
         sentence = f"A flip {listed}; correct the skeleton's flip_pairs."
+        return [Finding("wrong", _NAME, "Flip pairs", sentence)]
+    if flip > 0 and (sides := unswapped_sides(skeleton)):
+        sentence = (
+            f"A flip does not exchange {sides[0]} and {sides[1]}, but training flips with a "
+            f"probability of {flip:g}; name the joints of the two sides left_NAME and right_NAME, "
+            "or set data.flip to 0."
+        )
         return [Finding("wrong", _NAME, "Flip pairs", sentence)]
     if flip > 0 and len(names) > 1 and not skeleton.flip_pairs:
         sentence = (

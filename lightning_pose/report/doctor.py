@@ -22,7 +22,7 @@ _MOST_TRIED = 20
 _HEADINGS = {
     "wrong": "Wrong: mend this before training",
     "suspicious": "Suspicious: look at this",
-    "unknown": "Not to be told from the data",
+    "unknown": "Cannot be told from the data",
 }
 
 

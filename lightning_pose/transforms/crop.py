@@ -172,8 +172,7 @@ class PersonCrop:
         )
         corners = []
         for turn in turns:
-            # Moving every edge outwards shows most, since the crop then contains those of all
-            # smaller boxes within.
+            # Moving every edge outwards shows most of any box with the same middle.
             draw = _Draw(float(turn), -1.0, False, (0.0, 0.0), (1.0, 1.0, 1.0, 1.0))
             matrix, size, _ = self._matrix(dataset, index, annotation, draw)
             x0, y0, x1, y1 = image_box(size)
@@ -184,9 +183,14 @@ class PersonCrop:
             inverse = cv2.invertAffineTransform(matrix.astype(np.float64))
             corners.append(np.array(shown) @ inverse[:, :2].T + inverse[:, 2])
         points = np.concatenate(corners)
+        # The middle moves as well, if opposite edges move to the same side; of a narrow box in a
+        # wide crop, or of one that fills the crop, this shows more than a larger box does.
+        jitter = 0.0 if self.input_spec.subject == "image" else self.box_jitter
+        moved = jitter * (annotation.box[2:] - annotation.box[:2]).astype(np.float64)
+        shown_box = np.concatenate((points.min(axis=0) - moved, points.max(axis=0) + moved))
         draw = _Draw(0.0, 1.0, False, (0.0, 0.0), (-1.0, -1.0, -1.0, -1.0))
         finest, _, _ = self._matrix(dataset, index, annotation, draw)
-        return np.concatenate((points.min(axis=0), points.max(axis=0))), _zoom(finest)
+        return shown_box, _zoom(finest)
 
     def _matrix(
         self, dataset: PoseDataset, index: int, annotation: Annotation, draw: _Draw

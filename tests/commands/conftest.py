@@ -13,7 +13,7 @@ from tests.data.lspet import write_lspet
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, a config, and one finished run."""
     folder = tmp_path_factory.mktemp("project")
-    write_lspet(folder / "lspet", count=12)
+    write_lspet(folder / "lspet", count=16)
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

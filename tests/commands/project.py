@@ -26,7 +26,7 @@ data:
     root: lspet
     train: [1, 8]
     val: [9, 12]
-    test: [9, 12]
+    test: [13, 16]
     batch_size: 4
     num_workers: 0
     input_spec: {size: [32, 32]}

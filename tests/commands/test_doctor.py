@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from lightning_pose.cli import main
+from lightning_pose.datamodules import leeds
 from tests.commands.project import refused
 from tests.data.lspet import write_lspet
 
@@ -64,6 +65,12 @@ def test_a_missing_test_split_is_said(lspet: Path, capsys: pytest.CaptureFixture
     main([*LSPET])
     out = " ".join(capsys.readouterr().out.split())
     assert "There is no test split to examine: Expected a range of images within 1 to 12" in out
+
+
+def test_what_is_missing_is_downloaded_if_asked_for(lspet: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(leeds, "fetch", lambda root, archives: Path("lspet").rename(root))
+    assert main([*LSPET, "--data.root=new", "--data.download=true"]) in (0, 1)
+    assert Path("doctor.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,22 @@ import json
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.io
 from PIL import Image, ImageOps
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import find_config
 from lightning_pose.commands.data_module import data_module
+from lightning_pose.datamodules import leeds
+from lightning_pose.datasets import LSPExtendedDataset, PoseDataset, duplicates
+from lightning_pose.datasets.duplicates import ImageHashes
 from tests.data.coco import write_coco
 from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
+from tests.data.table import write_table
 
 SPLITS = ("train", "val", "test")
 RANGES = ["--data.train", "[1,6]", "--data.val", "[7,9]", "--data.test", "[10,12]"]
@@ -88,6 +94,14 @@ def test_the_splits_of_the_config_lose_what_a_later_one_shows(
     assert found == lists()
 
 
+def test_what_is_missing_is_downloaded_if_asked_for(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leeds, "fetch", lambda root, archives: Path("lspet").rename(root))
+    assert split(*RANGES, "--data.root", "new", "--data.download", "true") == 0
+    assert lists() == [[1, 3, 4, 5, 6], [9], [10, 11, 12]]
+
+
 def test_fractions_keep_near_duplicates_together(images: Path) -> None:
     drawn = set()
     for seed in range(8):
@@ -128,6 +142,47 @@ def test_near_duplicates_across_the_sets_of_a_mix_are_found(
     pairs = [word for pair in zip(words, values, strict=True) for word in pair]
     data = data_module([find_config("data/mix.yaml")], pairs)
     assert [len(data.make_dataset(part)) for part in SPLITS] == [6, 3, 5]
+
+
+def test_the_mix_is_split_as_it_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sets = ((Path("data/lspet"), 10_000, 5, write_lspet), (Path("data/lsp"), 2000, 4, write_lsp))
+    for root, count, digits, write in sets:
+        joints = write(root, count=1)
+        scipy.io.savemat(root / "joints.mat", {"joints": np.repeat(joints, count, axis=2)})
+        image = root / "images" / f"im{1:0{digits}d}.jpg"
+        for number in range(2, count + 1):
+            image.with_name(f"im{number:0{digits}d}.jpg").hardlink_to(image)
+
+    def hash_nothing(people: PoseDataset, progress: bool) -> ImageHashes:
+        bits = np.frombuffer(np.random.default_rng(0).bytes(32 * len(people)), np.uint64)
+        return ImageHashes(np.unique(people.image_ids), bits.reshape(-1, 4))
+
+    monkeypatch.setattr(duplicates, "hash_images", hash_nothing)
+    assert main(["split", "--config", "data/mix.yaml", "--output", "lists"]) == 0
+    for name, counts in {"lspet": [8500, 750, 750], "lsp": [900, 100, 1000]}.items():
+        assert [len(numbers) for numbers in lists(Path("lists", name))] == counts
+    # The people on whom published results of Leeds Sports Pose are measured.
+    assert lists(Path("lists/lsp"))[2] == list(range(1001, 2001))
+
+
+@pytest.mark.parametrize("missing", ["column", "list"])
+def test_there_need_be_no_test_split(
+    images: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(Path("people.csv"), LSPExtendedDataset("lspet", 1, 12), ["train"] * 6 + ["val"] * 6)
+    words = ["split", "--config", "data/table.yaml", "--data.table", "people.csv"]
+    if missing == "list":
+        assert main([*words, "--output", "first"]) == 0
+        Path("first/test.txt").unlink()
+        words += ["--data.splits", "first"]
+    assert main([*words, "--output", "out"]) == 0
+    # Of the near-duplicates, the images 2 and 7 are in two splits.
+    assert [len(Path(f"out/{part}.txt").read_text().split()) for part in SPLITS] == [5, 6, 0]
+    for part in ("val", "train"):
+        Path(f"out/{part}.txt").unlink()
+        assert main([*words, "--data.splits", "out", "--output", "none"]) == 1
+        assert f"{part}.txt, found no such file" in capsys.readouterr().err
 
 
 def test_a_folder_without_near_duplicates_needs_no_sheet(

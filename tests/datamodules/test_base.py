@@ -101,7 +101,7 @@ def test_unequal_sizes_in_a_batch_change_nobodys_crop(
     tmp_path: Path, spec: InputSpec, split: str
 ) -> None:
     root = tmp_path / "lspet"
-    ranges = {"train": (1, 14), "val": (15, 33)}
+    ranges = {"train": (1, 14), "val": (15, 33), "test": (34, 35)}
     write_lspet(root, count=33, sizes=((60, 50), (60, 64), (40, 90)))
 
     def people(batch_size: int) -> dict[int, tuple[Any, ...]]:
@@ -137,7 +137,9 @@ def test_unequal_sizes_in_a_batch_change_nobodys_crop(
 def test_people_of_one_size_share_a_batch_and_the_sizes_are_asked_for_once(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = module(root, input_spec=SHORT["box"], train=(1, 20), val=(21, 22), batch_size=2)
+    data = module(
+        root, input_spec=SHORT["box"], train=(1, 20), val=(21, 22), test=(23, 24), batch_size=2
+    )
     data.setup("fit")
     padded = [bool((~batch.valid).any()) for batch in data.train_dataloader()]
     # With 20 people in a few sizes, at most one of each size is left without a partner.
@@ -171,10 +173,19 @@ def test_splits_that_share_people_are_refused(root: Path) -> None:
     data.setup("validate")
     with pytest.raises(DataError, match="in both the val and the test split"):
         data.setup("test")
-    data = module(root, test=(3, 5))
-    data.setup("fit")
-    with pytest.raises(DataError, match="in both the train and the test split, found 3"):
-        data.setup("test")
+    for split, (first, last) in {"train": (3, 5), "val": (17, 19)}.items():
+        data = module(root, test=(first, last))
+        with pytest.raises(DataError, match=f"in both the {split} and the test split, found 3"):
+            data.setup("fit")
+        data = module(root, test=(first, last))
+        with pytest.raises(DataError, match=f"in both the test and the {split} split, found 3"):
+            data.setup("test")
+
+
+def test_a_split_that_does_not_exist_is_not_compared(root: Path) -> None:
+    for split, stage in (("test", "fit"), ("train", "test"), ("val", "test")):
+        data = module(root, **{split: (23, 24)})
+        data.setup(stage)
 
 
 @pytest.mark.parametrize(

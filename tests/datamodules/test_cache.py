@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from lightning_pose.batch import Batch
-from lightning_pose.datamodules import LSPExtendedDataModule
+from lightning_pose.datamodules import LSPExtendedDataModule, cache
 from lightning_pose.datamodules.cache import CachedDataset
 from lightning_pose.datasets import LSPExtendedDataset, PoseDataset
 from lightning_pose.errors import DataError
@@ -190,6 +191,61 @@ def test_changed_images_are_cached_again(people: Counting, tmp_path: Path, chang
     assert difference(ours, theirs) <= 40
     assert (ours.mask != theirs.mask).mean() < 0.03
     assert ours.image_size == theirs.image_size
+
+
+def test_any_file_of_another_size_is_noticed(people: Counting, tmp_path: Path) -> None:
+    crop = make_crop()
+    CachedDataset(people, crop, tmp_path / "cache")
+    # None of those who are compared by their pixels.
+    spread = np.linspace(0, COUNT - 1, 32).astype(int).tolist()
+    number = next(index for index in range(COUNT) if index not in spread) + 1
+    for name in (f"images/im{number:05d}.jpg", f"masks/im{number:05d}.png"):
+        people.count()
+        path = people.root / name
+        before, pixels = path.stat().st_size, cv2.imread(str(path))
+        pixels[20:40:2, 10:30] = 0
+        cv2.imwrite(str(path), pixels)
+        assert path.stat().st_size != before
+        cached = CachedDataset(people, crop, tmp_path / "cache")
+        assert people.count() >= COUNT
+        ours, theirs = (crop(p, number - 1, np.random.default_rng(0)) for p in (cached, people))
+        assert difference(ours, theirs) <= 40
+        assert (ours.mask != theirs.mask).mean() < 0.03
+
+
+def test_a_newer_file_is_compared_but_a_copy_is_not_cached_again(
+    people: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = make_crop()
+    monkeypatch.setattr(cache, "_COMPARED", 1)
+    folder = CachedDataset(people, crop, tmp_path / "cache").folder
+    written, index = folder.stat().st_ino, 20
+    # A copy of the data, all of whose files are newer.
+    for path in people.root.rglob("im*"):
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 10**9))
+    people.count()
+    CachedDataset(people, crop, tmp_path / "cache")
+    assert people.count() == COUNT
+    assert folder.stat().st_ino == written
+    # Another image of the same size.
+    path = people.root / "images" / f"im{index + 1:05d}.jpg"
+    size = path.stat().st_size
+    cv2.imwrite(str(path), 255 - cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 50])
+    assert path.stat().st_size < size
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    cached = CachedDataset(people, crop, tmp_path / "cache")
+    ours, theirs = (crop(each, index, np.random.default_rng(0)) for each in (cached, people))
+    assert difference(ours, theirs) <= 40
+
+
+def test_a_dataset_without_files_is_compared_by_pixels(
+    people: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counting, "files", PoseDataset.files)
+    CachedDataset(people, make_crop(), tmp_path / "cache")
+    people.count()
+    CachedDataset(people, make_crop(), tmp_path / "cache")
+    assert 0 < people.count() < COUNT
 
 
 @pytest.mark.parametrize("name", ["images.bin", "masks.bin", "people.npz"])

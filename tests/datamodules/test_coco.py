@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +7,9 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
-from lightning_pose.datamodules import COCODataModule, PoseDataModule, coco
+from lightning_pose.datamodules import COCODataModule, MixedDataModule, PoseDataModule, coco
 from lightning_pose.datasets import MixedDataset
-from lightning_pose.errors import ConfigError, DataError
+from lightning_pose.errors import ConfigError, DataError, LeakError
 from lightning_pose.skeletons import COCO17
 from tests.data.coco import write_coco
 from tests.site import Site, publish
@@ -39,7 +40,7 @@ def test_the_defaults_are_the_published_files(root: Path) -> None:
 def test_coco_has_no_test_split(root: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.test, found none, because COCO publishes no"):
         COCODataModule(root).setup("test")
-    data = COCODataModule(root, test=TRAIN)
+    data = COCODataModule(root, train=("none.json", "none"), test=TRAIN)
     data.setup("test")
     assert len(data.make_dataset("test")) == 8
 
@@ -73,7 +74,7 @@ def test_files_of_ones_own_may_be_numbered_alike(tmp_path: Path) -> None:
 
 
 def test_splits_that_share_images_are_refused(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no image in both the val and the train split.*found 2"):
+    with pytest.raises(LeakError, match=r"no image in both the val and the train split.*found 2"):
         COCODataModule(root, train=VAL).setup("fit")
     content = json.loads((root / TRAIN[0]).read_text())
     shared = content["images"][1]["file_name"]
@@ -81,8 +82,12 @@ def test_splits_that_share_images_are_refused(root: Path) -> None:
         rows = [row for row in content["annotations"] if row["image_id"] in images]
         (root / f"{part}.json").write_text(json.dumps({**content, "annotations": rows}))
     data = COCODataModule(root, train=("a.json", "train2017"), val=("b.json", "train2017"))
-    with pytest.raises(ConfigError, match=f"found 1, first '{shared}'"):
+    with pytest.raises(LeakError, match=f"found 1, first '{shared}'"):
         data.setup("fit")
+    one = COCODataModule(root, train=("a.json", "train2017"), test=("b.json", "train2017"))
+    for stage in ("fit", "test"):
+        with pytest.raises(LeakError, match=f"the .* split, found 1, first '{shared}'"):
+            one.setup(stage)
 
 
 def test_one_file_is_divided(root: Path) -> None:
@@ -139,6 +144,30 @@ def test_the_joints_are_those_of_the_file(root: Path) -> None:
     assert COCODataModule(root, train=VAL, test=TRAIN).skeleton.names == ("a", "b", "c")
     with pytest.raises(ConfigError, match=r"val2017\.json, found no such file"):
         COCODataModule(root / "nowhere")
+
+
+@pytest.mark.parametrize("others", [["nose"], ["left_hip", "right_hip"]])
+def test_sides_that_a_flip_would_not_swap_are_refused_if_training_flips(
+    root: Path, others: list[str]
+) -> None:
+    joints = ["L_Eye", "R_Eye", *others]
+    for split in ("train", "val"):
+        path = root / f"annotations/person_keypoints_{split}2017.json"
+        content = json.loads(path.read_text())
+        content["categories"][0].update(keypoints=joints, skeleton=[])
+        for row in content["annotations"]:
+            row["keypoints"] = row["keypoints"][: 3 * len(joints)]
+        path.write_text(json.dumps(content))
+    message = r"found 'l_eye' and 'r_eye'; rename .*, or set data\.flip to 0"
+    with pytest.raises(ConfigError, match=message):
+        COCODataModule(root).setup("fit")
+    COCODataModule(root, flip=0.0).setup("fit")
+    COCODataModule(root).setup("validate")
+    # A mix flips by its own setting.
+    for flip in (0.5, 0.0):
+        mix = MixedDataModule({"mine": COCODataModule(root)}, flip=flip)
+        with pytest.raises(ConfigError, match=message) if flip else nullcontext():
+            mix.setup("fit")
 
 
 def test_category_and_min_joints_reach_the_dataset(root: Path) -> None:

@@ -148,6 +148,16 @@ def test_a_server_that_says_nothing_is_given_up(site, tmp_path, monkeypatch):
         fetch(tmp_path, [archive(site)])
 
 
+def test_pauses_start_with_a_second_and_double(tmp_path, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    with Site() as site:
+        gone = archive(site)
+    with pytest.raises(ConfigError, match="refused"):
+        fetch(tmp_path, [gone])
+    assert pauses == [1, 2, 4, 8]
+
+
 def test_no_server_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_PAUSE", 0.0)
     with Site() as site:

@@ -1,5 +1,6 @@
 """A mix of data modules: who is in a batch, by which settings, and the metrics of each set."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_pose.backbones import UNet
 from lightning_pose.datamodules import (
+    FashionDataModule,
     LSPDataModule,
     LSPExtendedDataModule,
     MixedDataModule,
@@ -24,6 +26,7 @@ from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.sample import PEOPLE_PER_SET
 from lightning_pose.skeletons import COCO17, LSP14, MPII16, Skeleton
+from tests.data.folder import write_folder
 from tests.data.lsp import write_lsp
 from tests.data.lspet import write_lspet
 from tests.datamodules.recording import QUIET, SaveAt, fit
@@ -288,6 +291,29 @@ def test_settings_of_a_set_that_would_not_be_used_are_refused(
         mixed(root, sets=sets)
     # One that is the default says nothing.
     mixed(root, sets={"lsp": lsp(root, batch_size=32)})
+
+
+def test_a_set_may_have_other_defaults(root: Path, tmp_path: Path) -> None:
+    class Wider(FashionDataModule):
+        """Which does not repeat the defaults of the class that it extends."""
+
+        def __init__(self, root: Path, rotation: float = 10.0, **settings: Any) -> None:
+            super().__init__(root, rotation=rotation, **settings)
+
+    write_folder(tmp_path, count=10)
+    for kind in (FashionDataModule, Wider):
+        data = mixed(root, sets={"lspet": lspet(root), "fashion": kind(tmp_path)})
+        data.setup("fit")
+        batches = list(data.train_dataloader())
+        assert {tuple(batch.image.shape[2:]) for batch in batches} == {(32, 32)}
+        people = places(torch.cat([batch.person_id for batch in batches]))
+        assert sorted(Counter(place for place, _ in people).items()) == [(0, 16), (1, 8)]
+        assert (data.rotation, data.input_spec) == (30.0, InputSpec((32, 32)))
+    for settings in ({"input_spec": InputSpec((64, 64))}, {"rotation": 30.0}):
+        with pytest.raises(
+            ConfigError, match=f"found {next(iter(settings))}=.* in the set fashion"
+        ):
+            mixed(root, sets={"fashion": Wider(tmp_path, **settings)})
 
 
 def test_a_config_makes_it(root: Path) -> None:

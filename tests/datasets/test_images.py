@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageOps
 
-from lightning_pose.datasets.images import image_size, read_image, read_mask, to_rgb
+from lightning_pose.datasets.images import image_size, read_image, read_values, to_rgb
 from lightning_pose.errors import DataError
 
 WIDE = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -167,7 +167,7 @@ def test_a_png_with_damaged_pixels_is_refused_by_name(tmp_path: Path, mode: str)
     data[middle : middle + 8] = bytes(byte ^ 0xFF for byte in data[middle : middle + 8])
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"a\.png.*cannot be read"):
-        read_image(path) if mode == "RGB" else read_mask(path, path, (64, 48))
+        read_image(path) if mode == "RGB" else read_values(path)
 
 
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path) -> None:
@@ -228,21 +228,6 @@ def test_a_transparent_palette_is_read_without_a_warning(tmp_path: Path) -> None
     image = Image.fromarray(COLOURS).convert("P")
     path = save(tmp_path / "a.png", image, transparency=bytes(range(256)))
     np.testing.assert_array_equal(read_image(path)[0], np.asarray(image.convert("RGB")))
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "1"])
-def test_a_mask_is_zero_and_one(tmp_path: Path, mode: str) -> None:
-    person = np.random.default_rng(1).random((7, 5)) > 0.5
-    path = save(tmp_path / "a.png", Image.fromarray(person.astype(np.uint8) * 255).convert(mode))
-    mask = read_mask(path, tmp_path / "a.jpg", size=(7, 5))
-    assert mask.dtype == np.int8
-    np.testing.assert_array_equal(mask, person)
-
-
-def test_a_mask_of_another_size_names_both_files(tmp_path: Path) -> None:
-    path = save(tmp_path / "mask.png", Image.fromarray(np.zeros((7, 5), np.uint8)))
-    with pytest.raises(DataError, match=r"mask\.png.*photo\.jpg, 7 x 5 pixels, found 5 x 7"):
-        read_mask(path, tmp_path / "photo.jpg", size=(5, 7))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])

@@ -87,6 +87,17 @@ def masks_of_others() -> Planted:
     )
 
 
+def empty_masks() -> Planted:
+    train = [
+        replace(s, mask=np.zeros_like(s.mask)) if n % 9 == 0 else s for n, s in enumerate(drawn())
+    ]
+    return Planted(train=train)
+
+
+def full_masks() -> Planted:
+    return Planted(train=[replace(s, mask=np.ones_like(s.mask)) for s in drawn()])
+
+
 def moved_masks(right: int, down: int) -> Planted:
     return Planted(
         train=[replace(s, mask=np.roll(s.mask, (down, right), axis=(0, 1))) for s in drawn()]

@@ -3,8 +3,10 @@ from dataclasses import replace
 import pytest
 
 from lightning_pose.diagnosis.copies import check_copies, check_shared
+from lightning_pose.errors import DataError
+from lightning_pose.sample import Pixels
 from lightning_pose.skeletons import LSP14
-from tests.diagnosis.drawn import drawn, mirror, table
+from tests.diagnosis.drawn import InMemory, drawn, mirror, table
 
 
 def part(samples, split: str, name: str):
@@ -40,6 +42,32 @@ def test_people_who_cannot_be_read_are_left_out():
     people = part([drawn()[1], *drawn("val")[:3]], "val", "val")
     broken = replace(people, failures={0: "Expected an image, found none; restore it."})
     assert check_copies([part(drawn()[:4], "train", "train"), broken], False) == []
+
+
+def test_images_that_cannot_be_read_are_all_named_and_the_others_searched(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    read = InMemory.read
+
+    def fail(self, index: int, shrink: int = 1) -> Pixels:
+        name = self.samples[index].image_id
+        if name.startswith("bad"):
+            raise DataError(f"Expected a whole image in {name}, found half of one; restore it.")
+        return read(self, index, shrink)
+
+    monkeypatch.setattr(InMemory, "read", fail)
+    names = ["other", "bad1", "ok", "bad2"]
+    theirs = [
+        replace(s, image_id=n) for s, n in zip([drawn()[1], *drawn("val")], names, strict=False)
+    ]
+    broken = replace(part(theirs, "val", "val"), failures={2: "known"})
+    found = check_copies([part(drawn()[:4], "train", "train"), broken], False)
+    assert [(f.severity, f.name, f.title, f.suspects) for f in found] == [
+        ("wrong", "val", "People that cannot be used", (1, 3)),
+        ("wrong", "val", "Images in two splits", (0,)),
+    ]
+    assert "(2: bad1, bad2); the first: Expected a whole image in bad1" in found[0].sentence
+    assert "1 of 1 images" in found[1].sentence
 
 
 def test_a_photograph_of_several_people_says_nothing_about_mirrored_labels():

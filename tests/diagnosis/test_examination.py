@@ -45,6 +45,8 @@ FAULTS: list[tuple[Callable[[], Planted], str, str, str]] = [
     (faults.boxes_with_width_and_height, "train", "People that cannot be used", "wrong"),
     (faults.boxes_with_the_corner_added, "train", "Form of the boxes", "wrong"),
     (faults.masks_of_others, "train", "Joints far from the mask", "wrong"),
+    (faults.empty_masks, "train", "Share of the mask", "wrong"),
+    (faults.full_masks, "train", "Share of the mask", "wrong"),
     (lambda: faults.moved_masks(9, 0), "train", "Joints against masks", "wrong"),
     (lambda: faults.moved_masks(0, -9), "train", "Joints against masks", "wrong"),
     (faults.half_the_scale, "train", "Scale of the coordinates", "wrong"),
@@ -72,8 +74,8 @@ def test_the_sentences_name_the_fault():
     def sentences(planted: Planted) -> str:
         return " ".join(finding.sentence for finding in planted.examine().findings)
 
-    assert "would with x and y exchanged" in sentences(faults.exchanged_x_and_y())
-    assert "would as if the image were mirrored" in sentences(faults.mirrored_images())
+    assert "would be on it with x and y exchanged" in sentences(faults.exchanged_x_and_y())
+    assert "would be on it as if the image were mirrored" in sentences(faults.mirrored_images())
     assert "if read as x, y, width, height" in sentences(faults.boxes_with_width_and_height())
     assert "that were taken for x, y, width, height" in sentences(
         faults.boxes_with_the_corner_added()
@@ -82,7 +84,9 @@ def test_the_sentences_name_the_fault():
         faults.swapped_flip_pair()
     )
     # Pictures and masks 9 pixels to the right: the joints belong there.
-    assert "in x and +0% in y" in sentences(faults.moved_masks(9, 0))
+    assert "would be on it if moved by +10% of a person in x and +0% in y" in sentences(
+        faults.moved_masks(9, 0)
+    )
 
 
 def facing(samples: list[Sample]) -> list[Sample]:

@@ -25,6 +25,29 @@ def test_masks_of_two_people_are_exchanged():
     assert found.suspects
 
 
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize(
+    ("count", "severity"), [(1, "suspicious"), (4, "suspicious"), (6, "wrong"), (160, "wrong")]
+)
+def test_empty_and_full_masks_are_counted(value: int, count: int, severity: str):
+    samples = drawn()
+    for sample in samples[:count]:
+        sample.mask[:] = value
+    found = [f for f in check_masks(*examined(samples)) if f.title == "Share of the mask"]
+    assert [(f.severity, f.suspects) for f in found] == [(severity, tuple(range(count)))]
+    words = f"{count} are empty and 0 cover" if value == 0 else f"0 are empty and {count} cover"
+    assert found[0].sentence.startswith(f"Of 160 masks, {words}")
+
+
+def test_unknown_pixels_are_neither_empty_nor_full():
+    samples = drawn()
+    for sample in samples[:50]:
+        sample.mask[sample.mask == 0] = -1
+    for sample in samples[50:100]:
+        sample.mask[sample.mask == 1] = -1
+    assert check_masks(*examined(samples)) == []
+
+
 @pytest.mark.parametrize(("pixels", "severities"), [(0, []), (0.4, []), (1, ["suspicious"])])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_masks_tell_a_pixel(pixels: float, severities: list[str], sign: int):

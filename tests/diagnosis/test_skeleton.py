@@ -21,11 +21,20 @@ def test_a_missing_pair_is_found_by_its_names(pair):
 
 
 def test_joints_without_sides_are_a_reason_not_to_flip():
-    skeleton = Skeleton.from_names(["l_hand", "r_hand", "neck"])
+    skeleton = Skeleton.from_names(["hand", "foot", "neck"])
     (found,) = check_skeleton(skeleton, 0.5)
     assert found.severity == "suspicious"
     assert check_skeleton(skeleton, 0.0) == []
     assert check_skeleton(Skeleton.from_names(["nose"]), 0.5) == []
+
+
+@pytest.mark.parametrize("others", [["neck"], ["left_hip", "right_hip"]])
+def test_sides_with_other_names_are_wrong_if_training_flips(others: list[str]):
+    skeleton = Skeleton.from_names(["l_hand", "r_hand", *others])
+    (found,) = check_skeleton(skeleton, 0.5)
+    assert (found.severity, found.title) == ("wrong", "Flip pairs")
+    assert "does not exchange l_hand and r_hand" in found.sentence
+    assert check_skeleton(skeleton, 0.0) == []
 
 
 def test_a_wrong_pair_without_names_is_found_by_distances():

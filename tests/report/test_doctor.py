@@ -66,7 +66,7 @@ def test_findings_are_grouped_and_show_their_people():
     text = page(examined("wrong", "suspicious", "unknown"), "lspet")
     wrong, suspicious, unknown, people = (
         text.index(heading)
-        for heading in ("Wrong: mend", "Suspicious: look", "Not to be told", "Some people")
+        for heading in ("Wrong: mend", "Suspicious: look", "Cannot be told", "Some people")
     )
     assert wrong < suspicious < unknown < people
     assert text[wrong:suspicious].count("<figure>") == 2

@@ -411,3 +411,43 @@ def test_an_image_decoded_at_a_reduced_scale_gives_the_same_crop(tmp_path, fit: 
         np.testing.assert_array_equal(one.mask, other.mask)
         np.testing.assert_array_equal(one.keypoints, other.keypoints)
         assert one.image_size == other.image_size == full.image_size(index)
+
+
+class Drawn(np.random.Generator):
+    """A generator of random numbers that are known."""
+
+    def __init__(self, numbers: np.ndarray) -> None:
+        super().__init__(np.random.PCG64())
+        self.numbers = numbers
+
+    def random(self, count: int) -> np.ndarray:
+        assert count == len(self.numbers)
+        return self.numbers
+
+
+@pytest.mark.parametrize("fit", ["contain", "cover", "stretch"])
+@pytest.mark.parametrize("enlarge", [0.6, 1.25])
+@pytest.mark.parametrize("sides", [(12, 60), (60, 12), (30, 30)])
+@pytest.mark.parametrize("rotation", [0.0, 40.0])
+def test_no_crop_shows_more_than_the_reach(
+    fit: str, enlarge: float, sides: tuple[int, int], rotation: float
+) -> None:
+    sample = blob_person(0, size=(400, 600))
+    width, height = sides
+    sample.box = np.array([300, 200, 300 + width, 200 + height], np.float32)
+    people = OnePerson(sample)
+    spec = InputSpec((64, 64), enlarge=enlarge, fit=fit)
+    crop = PersonCrop(spec, LSP14, rotation, scale=0.2, shift=0.1, box_jitter=0.4)
+    reach, finest = crop.reach(people, 0)
+    x0, y0, x1, y1 = image_box((64, 64))
+    corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)])
+    rng = np.random.default_rng(0)
+    for number in range(150):
+        # Half of the draws are at the ends of all ranges, between which most crops are.
+        draw = rng.random(9) if number % 2 else rng.integers(0, 2, 9) * (1 - 1e-9)
+        matrix = crop(people, 0, Drawn(draw)).crop.astype(np.float64)
+        assert np.linalg.norm(matrix[:, :2], axis=1).max() <= finest * 1.001
+        inverse = cv2.invertAffineTransform(matrix)
+        shown = corners @ inverse[:, :2].T + inverse[:, 2]
+        assert (shown >= reach[:2]).all()
+        assert (shown <= reach[2:]).all()
