@@ -150,9 +150,9 @@ def test_a_run_continues_as_if_it_had_not_been_stopped(
 SHORT = ["fit", "--config=tiny.yaml", "--trainer.limit_val_batches=1", "--data.batch_size=2"]
 
 
-def stop_after_an_epoch(*words: str) -> Path:
-    """A run that was stopped in its second epoch."""
-    with killed(PoseModule, "training_step", 6):
+def stop_after_an_epoch(*words: str, at: int = 6) -> Path:
+    """A run that was stopped at a step of its process, by default in its second epoch."""
+    with killed(PoseModule, "training_step", at):
         main([*SHORT, *words])
     saved = sorted(path.parent for path in Path("checkpoints/tiny").glob("*/last.ckpt"))
     return next(run for run in saved if not (run / "result.json").exists())
@@ -181,10 +181,16 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     last, previous = run / "last.ckpt", run / "last.previous.ckpt"
     steps = [torch.load(path, weights_only=True)["global_step"] for path in (last, previous)]
     assert steps == [5, 4]
-    last.write_bytes(last.read_bytes()[:-1000])
+    damaged, whole = last.read_bytes()[:-1000], previous.read_bytes()
+    last.write_bytes(damaged)
     with pytest.warns(UserWarning, match=r"damaged .* continues from .*last\.previous\.ckpt"):
-        assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
+        stop_after_an_epoch("--save_every_n_steps=1", "--ckpt_path=auto", at=2)
     assert "continues after step 4" in caplog.text
+    assert (run / "last.damaged.ckpt").read_bytes() == damaged
+    # The first save since then has left the one before in its place.
+    assert torch.load(last, weights_only=True)["global_step"] == 5
+    assert previous.read_bytes() == whole
+    assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
     assert json.loads((run / "result.json").read_text())["steps"] == 8
 
 
