@@ -1,12 +1,14 @@
 """A run that was stopped anywhere and continued equals one that was not, bit for bit."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from filelock import FileLock
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -192,6 +194,22 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert previous.read_bytes() == whole
     assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
     assert json.loads((run / "result.json").read_text())["steps"] == 8
+
+
+def test_a_signal_before_the_first_hook_of_a_resumed_training_is_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stop_after_an_epoch()
+    stage = pl.Trainer._run_stage
+
+    def terminate(self: pl.Trainer) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        stage(self)
+
+    # Lightning's own handler is set by then, and starts a broadcast that no other process joins.
+    monkeypatch.setattr(pl.Trainer, "_run_stage", terminate)
+    assert main([*SHORT, "--ckpt_path=auto"]) == 143
+    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
 def test_without_a_whole_checkpoint_it_says_so(
