@@ -149,6 +149,22 @@ def test_a_run_continues_as_if_it_had_not_been_stopped(
         assert_equal(content(ended[0]), whole, f"{name} {at}")
 
 
+def test_a_run_continues_as_if_its_project_had_not_been_moved(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Diverges, so that the best validation is the first.
+    words = [*WORDS, "--model.optimizer.lr=0.3", "--trainer.max_epochs=2"]
+    assert main([*words, "--run=whole"]) == 0
+    with killed(PoseModule, "training_step", 4):
+        main([*words, "--run=stopped"])
+    moved = project.rename(project.with_name(f"{project.name}_moved"))
+    monkeypatch.chdir(moved)
+    assert main([*words, "--run=stopped", "--ckpt_path=auto"]) == 0
+    whole, stopped = (moved / "checkpoints" / "tiny" / name for name in ("whole", "stopped"))
+    assert content(whole)["best step"] == 2
+    assert_equal(content(stopped), content(whole))
+
+
 SHORT = ["fit", "--config=tiny.yaml", "--trainer.limit_val_batches=1", "--data.batch_size=2"]
 
 
