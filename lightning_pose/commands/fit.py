@@ -44,7 +44,7 @@ from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.commands.resume import find_stopped
 from lightning_pose.commands.slurm import slurm_plugins
 from lightning_pose.commands.stopped import exit_status
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import ConfigError, InfiniteLossError
 from lightning_pose.runs import Run
 
 __all__ = ["FitCLI", "main"]
@@ -291,7 +291,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     stems = dict.fromkeys(path.stem for path in configs)
     try:
         FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
-    except SystemExit as ended:
+    except (SystemExit, InfiniteLossError) as ended:
         return exit_status(ended)
     return 0
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_pose.batch import Batch
 from lightning_pose.cli import main
+from lightning_pose.commands.stopped import exit_status
+from lightning_pose.errors import InfiniteLossError
 from lightning_pose.module import PoseModule
 from tests.commands.project import CONFIG, refused, rows
 from tests.data.lspet import write_lspet
@@ -71,6 +74,19 @@ def test_weights_alone_are_not_resumed(
     words = ["--config", "tiny.yaml", "--ckpt_path", str(tmp_path / "weights.ckpt")]
     assert "found weights alone" in refused(capsys, "fit", *words)
     assert main(["fit", "--config", "tiny.yaml", "--init_from", words[-1], "--run", "from"]) == 0
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_process_says_that_the_loss_is_infinite(
+    monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", rank, raising=False)
+    error = InfiniteLossError("Expected finite losses, found NaN; lower the learning rate.")
+    if rank == 0:
+        with pytest.raises(InfiniteLossError):
+            exit_status(error)
+    else:
+        assert exit_status(error) == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
