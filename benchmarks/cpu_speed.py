@@ -131,7 +131,8 @@ def ways_of(encoder: str, side: int, people: int, compiled: tuple[bool, ...]) ->
         own = batch.select(list(range(people)))
         own.image = images
         names = (str(dtype).removeprefix("torch."), name, "compiled" if compiling else "as it is")
-        forward = torch.compile(network) if compiling else None
+        # Otherwise, torch would compile the networks of the second size for images of any size.
+        forward = torch.compile(network, dynamic=False) if compiling else None
         ways.append(Way(Training(network, own, dtype, forward), names))
     return ways
 

@@ -3,9 +3,10 @@
     python benchmarks/fit_memory.py [--people 400] [--epochs 20] [OPTIONS OF FIT]
 
 Runs `lightning fit` with its default loggers and callbacks, two workers and a cache of images on a
-table of people, and a small network. Prints, for each epoch, the largest proportional set size
-(PSS) of all processes together after any of its batches, in MiB, and at the end how much it grows
-per epoch over the second half of the epochs. Linux only.
+table of people, and a small network. Prints, for each epoch, the largest memory of all processes
+together after any of its batches, in MiB, and at the end how much it grows per epoch over the
+second half of the epochs. The memory is the proportional set size (PSS) without the pages of files:
+the sum of Pss_Anon and Pss_Shmem. Linux only.
 """
 
 import argparse
@@ -25,7 +26,7 @@ class MemoryMeter(pl.Callback):
     """Measures the memory after every batch of training and validation.
 
     Attributes:
-        peaks: The largest PSS of each epoch in MiB.
+        peaks: The largest memory of each epoch in MiB.
     """
 
     def __init__(self) -> None:

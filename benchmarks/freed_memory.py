@@ -20,16 +20,11 @@ from lightning_pose.commands.configs import find_config
 
 def train(kept: bool, steps: int, others: list[str]) -> list[float]:
     """Milliseconds, processor milliseconds and page faults per step, of this process."""
-    import torch
     from training import WARM_UP, BareLoop, CachedBatches, first_batches, parts
-
-    from lightning_pose.commands.memory import keep_freed_memory
 
     configs = ("combined.yaml", "backbone/deconv.yaml")
     words = [*(f"--config={find_config(config)}" for config in configs), *others]
-    if kept:
-        keep_freed_memory(torch.device("cpu"))
-    loop = BareLoop(parts(words)[0])
+    loop = BareLoop(parts(words)[0], keep_memory=kept)
     batches = first_batches(words, 4)
     loop.seconds(CachedBatches(batches, WARM_UP + 1))
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()

@@ -12,9 +12,10 @@ median over repeats in which the ways take turns, of
   come from `--data.cache` but without the warp of the augmentation; the ratio is to the same on one
   batch that stays on the GPU;
 - two processes that share the GPU by DDP (gloo) with synchronised batch norm, and how far their
-  losses are from those of one process with the whole batch.
+  losses are from those of one process with the whole batch; these two rates are one measurement
+  each, without repeats.
 
-Needs of this package only what does without Lightning, OpenCV, timm and torchmetrics.
+It uses only those parts of this package that do not need Lightning, OpenCV, timm or torchmetrics.
 """
 
 import argparse
@@ -146,7 +147,10 @@ def train_share(rank: int, options: argparse.Namespace, folder: str) -> None:
 
 
 def two_processes(options: argparse.Namespace) -> None:
-    """Print the rate of two processes, and their losses beside those of one."""
+    """Print the rate of two processes, and their losses beside those of one.
+
+    Each rate is one measurement, where the other ways have medians over repeats.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
             multiprocessing.spawn(train_share, (options, folder), nprocs=2)

@@ -118,15 +118,17 @@ class WatchedFit(FitCLI):
 
 
 class BareLoop:
-    """Trains a model as `fit` does, but without Lightning, on the CPU and in memory kept as there.
+    """Trains a model as `fit` does, but without Lightning, on the CPU.
 
     Args:
         model: The model, which is trained in place.
         clip: The largest norm of the gradients.
+        keep_memory: Whether freed memory stays in the process, as `fit` keeps it.
     """
 
-    def __init__(self, model: PoseModule, clip: float = 5.0) -> None:
-        keep_freed_memory(torch.device("cpu"))
+    def __init__(self, model: PoseModule, clip: float = 5.0, keep_memory: bool = True) -> None:
+        if keep_memory:
+            keep_freed_memory(torch.device("cpu"))
         self.model = model.train()
         self.clip = clip
         made = model.configure_optimizers()

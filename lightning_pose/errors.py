@@ -5,6 +5,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergedError",
+    "InfiniteLossError",
     "InputError",
     "LeakError",
     "MissingSplitError",
@@ -50,6 +51,10 @@ class CheckpointError(InputError):
 
 class DivergedError(InputError):
     """A loss or a prediction is NaN or infinite."""
+
+
+class InfiniteLossError(DivergedError):
+    """The loss over all processes is NaN or infinite, which each of them raises."""
 
 
 def printable(text: str) -> str:

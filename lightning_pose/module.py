@@ -215,7 +215,7 @@ class PoseModule(pl.LightningModule):
         """Log each head's loss and metrics, and `val/main`, where higher is better.
 
         Raises:
-            DivergedError: The total loss is not finite; no checkpoint is replaced.
+            InfiniteLossError: The total loss is not finite; no checkpoint is replaced.
             DataError: In `fit`, no person has a label that the main metric needs.
         """
         self._log_evaluation("val")

@@ -11,10 +11,10 @@ from filelock import FileLock, Timeout
 
 from lightning_pose.errors import ConfigError
 
-__all__ = ["LAST", "PREVIOUS", "RESULT", "Run"]
+__all__ = ["DAMAGED", "LAST", "PREVIOUS", "RESULT", "Run"]
 
-LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
-"""The checkpoint from which a run resumes, and the one before it."""
+LAST, PREVIOUS, DAMAGED = "last.ckpt", "last.previous.ckpt", "last.damaged.ckpt"
+"""The checkpoint from which a run resumes, the one before it, and one that cannot be read."""
 
 RESULT = "result.json"
 """The file that marks a run that has ended."""
@@ -175,6 +175,11 @@ class Run:
         names = (folder.with_name(f"{folder.name}_unfinished_{number}") for number in count(1))
         folder.rename(next(name for name in names if not name.exists()))
         self.release()
+
+    def set_damaged_aside(self) -> None:
+        """Rename last.ckpt, which would take the place of the one before at the next save."""
+        if _is_first():
+            (self.folder / LAST).replace(self.folder / DAMAGED)
 
     def _take(self) -> None:
         """Keep other processes out of the folder."""

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from lightning_pose.batch import Batch
-from lightning_pose.errors import ConfigError, DivergedError
+from lightning_pose.errors import ConfigError, InfiniteLossError
 from lightning_pose.features import Features
 from lightning_pose.logged_steps import is_logged
 from lightning_pose.losses.terms import LossTerms, over_processes
@@ -69,7 +69,7 @@ class TrainingLosses:
             and the weight of each head that has labels ("train/loss/HEAD", "weight/HEAD").
 
         Raises:
-            DivergedError: The total is not finite.
+            InfiniteLossError: The total is not finite.
             ConfigError: The weighting does not work with the trainer's settings.
         """
         trainer = module._trainer
@@ -188,17 +188,17 @@ def refuse_infinite(losses: Mapping[str, float], total: float, step: int) -> Non
     """Stop if the total loss is not finite, and name the heads that caused it.
 
     Args:
-        losses: Loss by head name.
+        losses: Loss over all processes by head name.
         total: The combined loss.
         step: The optimiser step.
 
     Raises:
-        DivergedError: The total is NaN or infinite.
+        InfiniteLossError: The total is NaN or infinite.
     """
     if math.isfinite(total):
         return
     names = [name for name, loss in losses.items() if not math.isfinite(loss)]
-    raise DivergedError(
+    raise InfiniteLossError(
         f"Expected finite losses, found NaN or infinity in {' and '.join(names) or 'their sum'} at "
         f"step {step}; earlier checkpoints are kept: lower the learning rate, or set that head's "
         "weight to 0 to find the cause."

@@ -85,20 +85,31 @@ def start(folder: Path, root: str, processes: int, *others: str) -> subprocess.P
 
 def finish(folder: Path, root: str, processes: int) -> None:
     """Let a run end."""
-    status = start(folder, root, processes).wait(timeout=600)
+    running = start(folder, root, processes)
+    try:
+        status = running.wait(timeout=600)
+    finally:
+        end(running)
     assert status == 0, (folder / f"{root}.txt").read_text()[-3000:]
+
+
+def is_written(path: Path, since: float) -> bool:
+    """Whether a file is there and was written since a time; a training may rename it away."""
+    try:
+        return path.stat().st_mtime >= since
+    except FileNotFoundError:
+        return False
 
 
 def is_at(moment: str, run: Path, since: float) -> bool:
     """Whether a run is at a moment, as its folder shows, having trained since it was started."""
     table = run / "metrics.csv"
-    if not table.is_file() or table.stat().st_mtime < since:
+    if not is_written(table, since):
         return False
     if moment == "checkpoint":
-        return any(path.stat().st_mtime >= since for path in run.glob("*.ckpt.part"))
+        return any(is_written(path, since) for path in run.glob("*.ckpt.part"))
     if moment == "row":
-        new = run / "new.last.ckpt"
-        return new.is_file() and new.stat().st_mtime >= since
+        return is_written(run / "new.last.ckpt", since)
     found = rows(table)
     if not found or not (found[-1].get("step") or "").isdigit():
         return False
@@ -130,6 +141,24 @@ def second(group: int) -> int:
     raise AssertionError("the first process has started no second one")
 
 
+def wait_for_all(running: subprocess.Popen, cause: str) -> int:
+    """Wait at most a minute until all processes of a group have ended; the status of the first."""
+    began = time.monotonic()
+    while members(running.pid):
+        running.poll()
+        left = members(running.pid)
+        assert time.monotonic() - began < 60, f"60 s after {cause}, still running: {left}"
+        time.sleep(0.05)
+    return running.wait()
+
+
+def end(running: subprocess.Popen) -> None:
+    """End all that is left of a group."""
+    if members(running.pid):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
 def kill(running: subprocess.Popen, way: str, chance: random.Random) -> tuple[int, float]:
     """Send a frozen group its signal, and wait until all have ended; the status and the seconds."""
     group, number = running.pid, signal.Signals[way.split()[0]]
@@ -140,11 +169,7 @@ def kill(running: subprocess.Popen, way: str, chance: random.Random) -> tuple[in
         os.killpg(group, number)
     if way != "SIGKILL of all":
         os.killpg(group, signal.SIGCONT)
-    while members(group):
-        running.poll()
-        assert time.monotonic() - began < 60, f"{way} left {members(group)} running"
-        time.sleep(0.05)
-    return running.wait(), time.monotonic() - began
+    return wait_for_all(running, way), time.monotonic() - began
 
 
 def kill_at(
@@ -156,8 +181,7 @@ def kill_at(
     try:
         return follow(running, folder / root / "tiny", (moment, way), chance, since)
     finally:
-        if members(running.pid):
-            os.killpg(running.pid, signal.SIGKILL)
+        end(running)
 
 
 def follow(
@@ -193,14 +217,16 @@ def follow(
 def chain(folder: Path, count: int, processes: int = 1, seed: int = 0) -> list[Kill]:
     """Kill a number of times, the first four at the four moments in turn; return the kills.
 
-    Every run that ends is asserted to equal the one that nothing has stopped.
+    Every run that ends is asserted to equal the one that nothing has stopped. At most five times as
+    many processes are started: a moment may pass so fast that it is missed.
     """
     prepare(folder)
     finish(folder, "whole", processes)
     chance = random.Random(seed)
     kills: list[Kill] = []
-    while len(kills) < count:
-        turn = len(kills)
+    for _ in range(5 * count):
+        if (turn := len(kills)) == count:
+            break
         moment = MOMENTS[turn] if turn < len(MOMENTS) else chance.choice(MOMENTS)
         way = "SIGKILL of all" if processes == 1 else WAYS[turn % len(WAYS)]
         if (found := kill_at(folder, "killed", processes, moment, way, chance)) is not None:
@@ -209,6 +235,7 @@ def chain(folder: Path, count: int, processes: int = 1, seed: int = 0) -> list[K
                 f"{turn + 1}: {way} at {moment}, status {found.status}, all ended after "
                 f"{found.seconds:.1f} s; the last line: {found.printed.splitlines()[-1:]}"
             )
+    assert len(kills) == count, f"{moment} was missed too often, after {len(kills)} kills"
     finish(folder, "killed", processes)
     (whole,) = (path.parent for path in folder.glob("whole/tiny/*/result.json"))
     ended = [path.parent for path in folder.glob("killed/tiny/*/result.json")]

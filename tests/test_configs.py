@@ -143,6 +143,21 @@ def test_an_overlay_stacks_on_an_experiment(
         assert list(log.parent.rglob("media/images/val/predictions_*.png"))
 
 
+@pytest.mark.parametrize("name", ["ddp", "multi_node"])
+def test_the_overlays_of_several_gpus_are_parsed_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--config", "combined.yaml", "--config", f"trainer/{name}.yaml", "--print_config"]
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *words])
+    assert ended.value.code == 0
+    trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
+    assert (trainer["accelerator"], trainer["strategy"], trainer["devices"]) == ("gpu", "ddp", -1)
+    assert trainer["sync_batchnorm"]
+    assert trainer["num_nodes"] == (2 if name == "multi_node" else 1)
+
+
 @pytest.mark.parametrize(
     "name",
     # Fifteen arms of large networks.

@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,6 +206,36 @@ def test_a_run_in_use_is_not_continued(tmp_path: Path) -> None:
     run = Run(stopped(tmp_path, "first"))
     with FileLock(run.folder / ".lock"), pytest.raises(ConfigError, match="in use by another"):
         find(tmp_path)
+
+
+TRAINING = """
+import os, signal, sys
+from lightning_pose.runs import Run
+
+run = Run.find_unfinished(sys.argv[1], "combined", lambda path: True, None)
+worker = os.fork()
+if worker > 0:
+    print(worker, flush=True)
+signal.pause()
+"""
+
+
+def test_the_worker_of_a_process_that_was_killed_does_not_keep_its_run(tmp_path: Path) -> None:
+    folder = stopped(tmp_path, "first")
+    command = [sys.executable, "-c", TRAINING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:
+        worker = int(training.stdout.readline())
+        try:
+            with pytest.raises(ConfigError, match="in use by another"):
+                find(tmp_path)
+            training.kill()
+            training.wait()
+            run = find(tmp_path)
+            assert run.folder == folder
+            run.release()
+        finally:
+            training.kill()
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_the_checkpoint_before_the_last_is_the_second_choice(tmp_path: Path) -> None:

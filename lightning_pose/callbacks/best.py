@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -32,7 +32,7 @@ class BestCheckpoint(ModelCheckpoint):
     It alone decides which validation is the best, and notifies its listeners if and only if it has
     written the file. Everything that a run saves from its best validation therefore matches
     best.ckpt, even where Lightning skips writing, as between two optimiser steps, and after a run
-    is resumed.
+    is resumed, also if its folder was moved.
 
     Args:
         folder: The folder for best.ckpt.
@@ -51,6 +51,17 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self.listeners = listeners
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = Path(str(self.dirpath), "best.ckpt")
+        # A run that resumes in another folder starts with an empty one. Where best.ckpt is there,
+        # the folder is that of the state, perhaps moved, and Lightning compares absolute paths.
+        if state_dict["best_model_path"] and best.is_file():
+            moved = {"dirpath": self.dirpath, "best_k_models": {str(best): state_dict["kth_value"]}}
+            paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(best))
+            state_dict = {**state_dict, **moved, **paths}
+        super().load_state_dict(state_dict)
 
     @override
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:

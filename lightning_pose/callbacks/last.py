@@ -77,6 +77,9 @@ class LastCheckpoint(Checkpoint):
             ConfigError: The checkpoint to resume from has another optimiser or scheduler.
         """
         self._signal, self._stop, self._written = None, False, False
+        # What Lightning sets for SIGTERM before `_handle_signals` calls this method: no hook is
+        # between them, but the processes wait for each other and the data workers start.
+        trainer._signal_connector._sigterm_notifier_fn = self._note_signal  # type: ignore[method-assign]
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self._present = [_name(optimizer) for optimizer in trainer.optimizers]
         self._present += [type(scheduler).__name__ for scheduler in schedulers]
@@ -100,8 +103,8 @@ class LastCheckpoint(Checkpoint):
         """Take the place of Lightning's handlers, which it removes itself at the end.
 
         Its SIGTERM handler starts a broadcast wherever the process happens to be, and waits forever
-        if the other processes are elsewhere. It is set after `on_fit_start`, and would call
-        one that it finds there beside its own.
+        if the other processes are elsewhere. It is set after `on_fit_start`; handlers that were
+        set before it would stay after the end.
         """
         if current_thread() is main_thread():
             for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):

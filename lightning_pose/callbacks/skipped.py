@@ -49,10 +49,11 @@ class SkippedPeople(Callback):
         if images:
             names = sorted(set(images))
             rank_zero_warn(
-                f"Expected to read the files of everyone, found {len(images)} people skipped in "
-                f"epoch {trainer.current_epoch}, whose files cannot be read: "
-                f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}; mend or "
-                "remove these files."
+                "Expected to read the files of everyone, found that "
+                f"{len(images)} {'person was' if len(images) == 1 else 'people were'} skipped in "
+                f"epoch {trainer.current_epoch}, because these files cannot be read: "
+                f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}; repair or "
+                "remove them."
             )
 
 

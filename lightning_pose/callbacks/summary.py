@@ -40,27 +40,19 @@ class RunSummary(Callback):
         self.run = run
         self.results: dict[str, float] = {}
         self._best: dict[str, Any] = {"main": None, "step": None, "epoch": None}
-        self._start = 0.0
+        self._start: float | None = None
         self._seconds = 0.0
         self._units: dict[str, str] = {}
         self._caveat = ""
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        seconds = self._seconds + time.monotonic() - self._start
-        return {
-            "folder": str(self.run.resolve()),
-            "results": self.results,
-            "best": self._best,
-            "seconds": seconds,
-        }
+        return {"results": self.results, "best": self._best, "seconds": self._trained()}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        # In another folder there is no best.ckpt of the run that is resumed.
-        if state_dict["folder"] == str(self.run.resolve()):
-            self.results, self._best = state_dict["results"], state_dict["best"]
-            self._seconds = state_dict["seconds"]
+        self.results, self._best = state_dict["results"], state_dict["best"]
+        self._seconds = state_dict["seconds"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note when training starts, and what a summary says about its data and metrics."""
@@ -70,7 +62,8 @@ class RunSummary(Callback):
             for one in trainer.checkpoint_callbacks
             if isinstance(one, BestCheckpoint) and one.best_model_score is not None
         ]
-        # A resumed best.ckpt has the state of the one before it.
+        # A resumed best.ckpt has the state of the one before it, and in another folder there is no
+        # best.ckpt of the run that is resumed.
         if self._best["main"] not in scores:
             self.results, self._best = {}, dict.fromkeys(self._best)
         self._caveat = getattr(getattr(trainer, "datamodule", None), "caveat", "")
@@ -109,12 +102,17 @@ class RunSummary(Callback):
             "metrics": self.results,
             "steps": trainer.global_step,
             "epochs": trainer.current_epoch,
-            "seconds": round(self._seconds + time.monotonic() - self._start, 3),
+            "seconds": round(self._trained(), 3),
             "parameters": sum(p.numel() for p in parameters if p.requires_grad),
             "device": trainer.strategy.root_device.type,
         }
         with replacing(self.run / RESULT) as file:
             file.write(json.dumps(result, indent=1).encode())
+
+    def _trained(self) -> float:
+        """Seconds since the first step of the run, without those between its processes."""
+        # A process that continues a run after its last step does not train.
+        return self._seconds + (0.0 if self._start is None else time.monotonic() - self._start)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -7,12 +7,11 @@ from typing import Any
 
 import yaml
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.plugins.io import CheckpointIO
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_pose import checkpoint, transfer
@@ -38,13 +37,14 @@ from lightning_pose.callbacks import (
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.commands import announcements
 from lightning_pose.commands.configs import packages, split_configs, values
+from lightning_pose.commands.fit_options import add_fit_options
 from lightning_pose.commands.head_settings import check_head_names, remove_heads
 from lightning_pose.commands.memory import keep_freed_memory
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.commands.resume import find_stopped
 from lightning_pose.commands.slurm import slurm_plugins
 from lightning_pose.commands.stopped import exit_status
-from lightning_pose.errors import ConfigError
+from lightning_pose.errors import ConfigError, InfiniteLossError
 from lightning_pose.runs import Run
 
 __all__ = ["FitCLI", "main"]
@@ -90,29 +90,9 @@ class FitCLI(PoseCLI):
         return {"fit": LightningCLI.subcommands()["fit"] | {"weights_only"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run's name and initial weights, and link the data module to the model."""
+        """Add the options of `fit` alone, and link the data module to the model."""
         super().add_arguments_to_parser(parser)
-        parser.add_argument(
-            "--experiment",
-            type=str | None,
-            help="Name of the experiment, whose folder holds its runs; default: the config's name.",
-        )
-        parser.add_argument(
-            "--run",
-            type=str | None,
-            help="Name of the run; by default its start time.",
-        )
-        parser.add_argument(
-            "--init_from",
-            type=str | None,
-            help="Checkpoint to take weights from: backbone, and heads of the same name and class.",
-        )
-        parser.add_argument(
-            "--save_every_n_steps",
-            type=PositiveInt | None,
-            help="Also write last.ckpt every so many optimiser steps; it is always written after a "
-            "validation and every ten minutes.",
-        )
+        add_fit_options(parser)
         for name in ("skeleton", "input_spec", "labels"):
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
 
@@ -186,14 +166,13 @@ class FitCLI(PoseCLI):
         if not any(isinstance(one, GradientTelemetry) for one in as_list(chosen.callbacks)):
             callbacks.append(GradientTelemetry())
         plugins = [*as_list(chosen.plugins), *slurm_plugins(as_list(chosen.plugins))]
-        # A strategy that is an object may have its own.
-        if isinstance(chosen.strategy, str) and not any(
-            isinstance(plugin, CheckpointIO) for plugin in plugins
-        ):
-            plugins = [*plugins, AtomicCheckpointIO()]
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             logger=loggers, callbacks=callbacks, plugins=plugins, **kwargs
         )
+        # The config may choose another one, as a plugin or in its strategy.
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def _loggers(self, chosen: Any) -> list[Logger]:
         if chosen is False:
@@ -209,13 +188,14 @@ class FitCLI(PoseCLI):
         return own + [logger for logger in as_list(chosen) if isinstance(logger, Logger)]
 
     def _callbacks(self, loggers: Sequence[Logger]) -> list[Callback]:
+        settings = self.settings
         self.summary = RunSummary(self.folder)
         predictions = SavePredictions(self.folder / "predictions.npz")
         for_loggers = logger_callbacks(loggers, predictions.path)
         return [
-            StepRandomState(self.settings.seed_everything),
+            StepRandomState(settings.seed_everything),
             BestCheckpoint(self.folder, [predictions, self.summary, *for_loggers]),
-            LastCheckpoint(self.folder, self.settings.save_every_n_steps),
+            LastCheckpoint(self.folder, settings.save_every_n_steps, settings.save_every_n_minutes),
             predictions,
             ContactSheet(self.folder / "pictures"),
             AttentionSheet(self.folder / "pictures"),
@@ -286,7 +266,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     stems = dict.fromkeys(path.stem for path in configs)
     try:
         FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
-    except SystemExit as ended:
+    except (SystemExit, InfiniteLossError) as ended:
         return exit_status(ended)
     return 0
 

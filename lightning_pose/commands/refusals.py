@@ -36,6 +36,9 @@ _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 _NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 """What torch reports where there is too little memory on a CPU."""
 
+_MEMORY_ERROR = re.compile(r"^[\w.]*MemoryError(?:: |$)")
+"""Before what Python and NumPy report, at the end of a data worker's traceback."""
+
 _FILE_ERRORS = {
     errno.EACCES,
     errno.EDQUOT,
@@ -123,6 +126,10 @@ def _words(text: str) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]
+
+
 def _reason(error: BaseException) -> str:
     """The innermost lines of jsonargparse's report, an indented tree, and the lines above them.
 
@@ -159,7 +166,7 @@ def _file(error: OSError) -> str | None:
     )
 
 
-def _runtime(error: BaseException, _command: str) -> str | None:
+def _runtime(error: BaseException, command: str) -> str | None:
     """Failures for which torch has no class of its own, also out of a worker process."""
     text = str(error)
     # A worker that writes to a full shared memory may also be killed.
@@ -174,12 +181,21 @@ def _runtime(error: BaseException, _command: str) -> str | None:
         # Out of a worker, it comes after a traceback.
         found = text[text.index(_NO_MEMORY) :].splitlines()[0]
         return f"Expected enough memory, found: {_words(found)}; {_MEMORY}."
+    # torch cannot build NumPy's error again.
+    if _MEMORY_ERROR.match(_last_line(text)):
+        return _memory(error, command)
     if any(words in text for words in _LOST):
         return (
             "Expected all processes to run to the end, found that another one has ended; it says "
             "why, unless it was killed, usually for lack of memory."
         )
     return None
+
+
+def _memory(error: BaseException, _command: str) -> str:
+    # NumPy says how much it asked for, and Python says nothing.
+    found = _words(_MEMORY_ERROR.sub("", _last_line(str(error)))) or "none left"
+    return f"Expected enough memory, found: {found}; {_MEMORY}."
 
 
 def _gpu_memory(error: BaseException, _command: str) -> str:
@@ -210,6 +226,7 @@ def _wandb(error: BaseException, _command: str) -> str:
 _KNOWN: dict[tuple[str, str], Callable[[BaseException, str], str | None]] = {
     # From jsonargparse; its message says in prose which key is wrong and why.
     ("argparse", "ArgumentError"): _arguments,
+    ("builtins", "MemoryError"): _memory,
     ("builtins", "RuntimeError"): _runtime,
     ("lightning_fabric", "MisconfigurationException"): _setting,
     ("torch", "OutOfMemoryError"): _gpu_memory,

@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_pose import checkpoint
 from lightning_pose.commands.configs import read_config
 from lightning_pose.errors import CheckpointError
-from lightning_pose.runs import Run
+from lightning_pose.runs import DAMAGED, Run
 
 __all__ = ["find_stopped"]
 
@@ -56,7 +56,7 @@ def find_stopped(
 
 
 def _newest_checkpoint(run: Run, allow: Sequence[str]) -> str:
-    """The path of last.ckpt, or of the one before it if last.ckpt is damaged."""
+    """The path of last.ckpt; if it is damaged, it is renamed, and the one before it is taken."""
     newest, *others = run.checkpoints
     try:
         content = checkpoint.read(newest, allow)
@@ -65,6 +65,10 @@ def _newest_checkpoint(run: Run, allow: Sequence[str]) -> str:
             raise
         (newest,) = others
         content = checkpoint.read(newest, allow)
-        rank_zero_warn(f"{error} The run continues from {newest} instead.")
+        run.set_damaged_aside()
+        rank_zero_warn(
+            f"{error} The run continues from {newest} instead, and the file is renamed to "
+            f"{DAMAGED}."
+        )
     rank_zero_info(f"The run {run.folder} continues after step {content['global_step']}.")
     return str(newest)

@@ -59,3 +59,15 @@ def test_the_operations_are_those_of_forward_and_backward(ways):
     forward = 2 * 2 * 8 * 8 * 4 * 3 * 9
     assert cpu_speed.operations(Step()) == 3 * forward
     assert cpu_speed.operations(ways[0].training) > 0
+
+
+def test_every_network_is_compiled_for_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def note(network: nn.Module, **options: object) -> nn.Module:
+        asked.append(options)
+        return network
+
+    monkeypatch.setattr(torch, "compile", note)
+    cpu_speed.ways_of("test_resnet", 32, 2, (True,))
+    assert asked == [{"dynamic": False}] * 4

@@ -1,5 +1,6 @@
 """best.ckpt, predictions.npz and the summary always come from the same validation."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,28 @@ def test_a_run_that_resumes_keeps_what_was_better(tmp_path) -> None:
     assert told.numbers == [2]
     model.history = [{}, {}, *model.history]
     check(tmp_path, model, summary, 2)
+
+
+def test_a_run_whose_folder_was_moved_keeps_what_was_better(tmp_path) -> None:
+    fit(tmp_path / "here", [0.5, 0.6], max_epochs=2)
+    folder = (tmp_path / "here").rename(tmp_path / "there")
+    for mains, numbers in (([0.5, 0.6, 0.55, 0.58], []), ([0.5, 0.6, 0.55, 0.7], [3])):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Checkpoint directory")
+            _, _, told = fit(folder, mains, folder / "best.ckpt", max_epochs=4)
+        assert told.numbers == numbers
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_run_that_resumes_in_another_folder_begins_anew(tmp_path) -> None:
+    fit(tmp_path / "one", [0.5, 0.6], max_epochs=2)
+    (tmp_path / "other").mkdir()
+    _, summary, told = fit(
+        tmp_path / "other", [0.5, 0.6, 0.4], tmp_path / "one" / "best.ckpt", max_epochs=3
+    )
+    assert told.numbers == [2]
+    assert summary.best()[0]["main"] == pytest.approx(0.4)
 
 
 def test_nothing_is_kept_of_a_trial(tmp_path) -> None:

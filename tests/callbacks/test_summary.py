@@ -67,6 +67,16 @@ def test_a_head_without_a_metric_is_kept_by_its_loss() -> None:
     assert summary.results == {"mask/Dice": pytest.approx(0.8), "heatmap/loss": 1.5}
 
 
+def test_the_seconds_are_those_of_training_alone(tmp_path) -> None:
+    best = {"main": None, "step": None, "epoch": None}
+    summary = RunSummary(tmp_path)
+    summary.load_state_dict({"results": {}, "best": best, "seconds": 7.5})
+    # As of a run that was stopped between its last step and its end: it trains no more.
+    assert summary.state_dict()["seconds"] == 7.5
+    summary.on_train_start(MagicMock(spec=pl.Trainer, checkpoint_callbacks=[]), StubModel())
+    assert 7.5 < summary.state_dict()["seconds"] < 60
+
+
 def test_without_a_validation_the_result_has_no_metrics(tmp_path) -> None:
     summary = RunSummary(tmp_path)
     trainer = make_trainer(BestCheckpoint(tmp_path), summary, max_epochs=1, limit_val_batches=0)

@@ -7,10 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_pose.batch import Batch
+from lightning_pose.callbacks import LastCheckpoint
+from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.cli import main
+from lightning_pose.commands.stopped import exit_status
+from lightning_pose.errors import InfiniteLossError
 from lightning_pose.module import PoseModule
 from tests.commands.project import CONFIG, refused, rows
 from tests.data.lspet import write_lspet
@@ -71,6 +77,55 @@ def test_weights_alone_are_not_resumed(
     words = ["--config", "tiny.yaml", "--ckpt_path", str(tmp_path / "weights.ckpt")]
     assert "found weights alone" in refused(capsys, "fit", *words)
     assert main(["fit", "--config", "tiny.yaml", "--init_from", words[-1], "--run", "from"]) == 0
+
+
+def test_the_minutes_between_checkpoints_are_chosen_on_the_command_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    write = LastCheckpoint._write
+
+    def note(self: LastCheckpoint, trainer: pl.Trainer) -> None:
+        saved.append(trainer.global_step)
+        write(self, trainer)
+
+    monkeypatch.setattr(LastCheckpoint, "_write", note)
+    words = ["fit", "--config", "tiny.yaml", "--data.batch_size", "2", "--trainer.max_epochs", "1"]
+    assert main(words) == 0
+    assert saved == [4], "after the validation"
+    saved.clear()
+    assert main([*words, "--save_every_n_minutes", "1e-9"]) == 0
+    assert saved == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("strategy", ["auto", "{class_path: SingleDeviceStrategy}"])
+def test_checkpoints_are_written_durably_with_every_strategy(
+    here: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    used = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def note(self: AtomicCheckpointIO, checkpoint: dict, path: Path, **options: object) -> None:
+        used.append(Path(path).name)
+        save(self, checkpoint, path, **options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", note)
+    words = ["--config", "tiny.yaml", "--trainer.max_epochs", "1", "--trainer.strategy", strategy]
+    assert main(["fit", *words]) == 0
+    assert used == ["best.ckpt", "new.last.ckpt"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_process_says_that_the_loss_is_infinite(
+    monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", rank, raising=False)
+    error = InfiniteLossError("Expected finite losses, found NaN; lower the learning rate.")
+    if rank == 0:
+        with pytest.raises(InfiniteLossError):
+            exit_status(error)
+    else:
+        assert exit_status(error) == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -149,7 +204,9 @@ def test_a_damaged_image_stops_a_run_or_is_skipped(
     image.write_bytes(image.read_bytes()[:600])
     words = ["fit", "--config", "tiny.yaml", "--trainer.max_epochs", "1"]
     assert "im00003.jpg" in refused(capsys, *words)
-    with pytest.warns(UserWarning, match=r"found 1 people skipped .*: im00003\.jpg; mend"):
+    with pytest.warns(
+        UserWarning, match=r"found that 1 person was skipped .*: im00003\.jpg; repair"
+    ):
         assert main([*words, "--data.unreadable", "skip", "--run", "skipped"]) == 0
     found = rows(tmp_path / "checkpoints" / "tiny" / "skipped" / "metrics.csv")
     losses = [float(row["train/loss"]) for row in found if row["train/loss"]]

@@ -1,10 +1,13 @@
 import errno
 from argparse import ArgumentError
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import wandb
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 
 from lightning_pose.commands.refusals import explain, explain_setting
@@ -16,6 +19,27 @@ def out_of_memory() -> Exception:
     try:
         torch.empty(2**60)
     except RuntimeError as error:
+        return error
+    raise AssertionError("not reached")
+
+
+def numpy_out_of_memory() -> Exception:
+    """What NumPy raises for more memory than there is."""
+    try:
+        np.empty(2**63 - 1, np.uint8)
+    except MemoryError as error:
+        return error
+    raise AssertionError("not reached")
+
+
+def from_a_worker(make: Callable[[], Exception]) -> Exception:
+    """An error of a data worker as the training process raises it."""
+    try:
+        try:
+            raise make()
+        except MemoryError:
+            ExceptionWrapper(where="in DataLoader worker process 0").reraise()
+    except (MemoryError, RuntimeError) as error:
         return error
     raise AssertionError("not reached")
 
@@ -35,6 +59,10 @@ def out_of_memory() -> Exception:
             "GPU, found: CUDA out of memory. Tried to allocate 2.00 GiB; use less with a lower "
             "data.batch_size",
         ),
+        (MemoryError(), "enough memory, found: none left; use less with a lower data.batch_size"),
+        (numpy_out_of_memory(), "found: Unable to allocate 8.00 EiB for an array with shape"),
+        (from_a_worker(MemoryError), "enough memory, found: none left; use less with"),
+        (from_a_worker(numpy_out_of_memory), "enough memory, found: Unable to allocate 8.00 EiB"),
         (out_of_memory(), "found: DefaultCPUAllocator: can't allocate memory: you tried to"),
         (
             RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
@@ -66,7 +94,6 @@ def test_what_is_known_becomes_one_sentence(error: Exception, words: str) -> Non
         RuntimeError("CUDA error"),
         KeyError("heads"),
         AssertionError(),
-        MemoryError(),
         OSError("no number"),
         FileNotFoundError(errno.ENOENT, "No such file", "weights.pth"),
         BrokenPipeError(errno.EPIPE, "Broken pipe"),

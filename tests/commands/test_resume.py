@@ -1,12 +1,14 @@
 """A run that was stopped anywhere and continued equals one that was not, bit for bit."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from filelock import FileLock
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -147,12 +149,28 @@ def test_a_run_continues_as_if_it_had_not_been_stopped(
         assert_equal(content(ended[0]), whole, f"{name} {at}")
 
 
+def test_a_run_continues_as_if_its_project_had_not_been_moved(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Diverges, so that the best validation is the first.
+    words = [*WORDS, "--model.optimizer.lr=0.3", "--trainer.max_epochs=2"]
+    assert main([*words, "--run=whole"]) == 0
+    with killed(PoseModule, "training_step", 4):
+        main([*words, "--run=stopped"])
+    moved = project.rename(project.with_name(f"{project.name}_moved"))
+    monkeypatch.chdir(moved)
+    assert main([*words, "--run=stopped", "--ckpt_path=auto"]) == 0
+    whole, stopped = (moved / "checkpoints" / "tiny" / name for name in ("whole", "stopped"))
+    assert content(whole)["best step"] == 2
+    assert_equal(content(stopped), content(whole))
+
+
 SHORT = ["fit", "--config=tiny.yaml", "--trainer.limit_val_batches=1", "--data.batch_size=2"]
 
 
-def stop_after_an_epoch(*words: str) -> Path:
-    """A run that was stopped in its second epoch."""
-    with killed(PoseModule, "training_step", 6):
+def stop_after_an_epoch(*words: str, at: int = 6) -> Path:
+    """A run that was stopped at a step of its process, by default in its second epoch."""
+    with killed(PoseModule, "training_step", at):
         main([*SHORT, *words])
     saved = sorted(path.parent for path in Path("checkpoints/tiny").glob("*/last.ckpt"))
     return next(run for run in saved if not (run / "result.json").exists())
@@ -194,11 +212,33 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     last, previous = run / "last.ckpt", run / "last.previous.ckpt"
     steps = [torch.load(path, weights_only=True)["global_step"] for path in (last, previous)]
     assert steps == [5, 4]
-    last.write_bytes(last.read_bytes()[:-1000])
+    damaged, whole = last.read_bytes()[:-1000], previous.read_bytes()
+    last.write_bytes(damaged)
     with pytest.warns(UserWarning, match=r"damaged .* continues from .*last\.previous\.ckpt"):
-        assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
+        stop_after_an_epoch("--save_every_n_steps=1", "--ckpt_path=auto", at=2)
     assert "continues after step 4" in caplog.text
+    assert (run / "last.damaged.ckpt").read_bytes() == damaged
+    # The first save since then has left the one before in its place.
+    assert torch.load(last, weights_only=True)["global_step"] == 5
+    assert previous.read_bytes() == whole
+    assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
     assert json.loads((run / "result.json").read_text())["steps"] == 8
+
+
+def test_a_signal_before_the_first_hook_of_a_resumed_training_is_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stop_after_an_epoch()
+    stage = pl.Trainer._run_stage
+
+    def terminate(self: pl.Trainer) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        stage(self)
+
+    # Lightning's own handler is set by then, and starts a broadcast that no other process joins.
+    monkeypatch.setattr(pl.Trainer, "_run_stage", terminate)
+    assert main([*SHORT, "--ckpt_path=auto"]) == 143
+    assert torch.load(run / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
 def test_without_a_whole_checkpoint_it_says_so(
