@@ -79,7 +79,7 @@ class LastCheckpoint(Checkpoint):
         self._signal, self._stop, self._written = None, False, False
         # What Lightning sets for SIGTERM before `_handle_signals` calls this method: no hook is
         # between them, but the processes wait for each other and the data workers start.
-        trainer._signal_connector._sigterm_notifier_fn = self._note_signal  # type: ignore[method-assign]
+        trainer._signal_connector._sigterm_notifier_fn = self._note_signal  # type: ignore[assignment, method-assign]
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self._present = [_name(optimizer) for optimizer in trainer.optimizers]
         self._present += [type(scheduler).__name__ for scheduler in schedulers]

@@ -27,6 +27,8 @@ PLATEAU = [
     "--model.lr_scheduler.patience=0",
 ]
 PLATEAU += ["--model.lr_interval=epoch", "--model.lr_scheduler.threshold=0.5"]
+AVERAGE = ["--config=trainer/ema.yaml", "--config=weighting/dynamic_weight_average.yaml"]
+AVERAGE += ["--experiment=tiny"]
 ACCUMULATE = ["--trainer.accumulate_grad_batches=3", "--trainer.val_check_interval=1.0"]
 
 
@@ -61,6 +63,16 @@ def killed(where: type, name: str, at: int) -> Iterator[None]:
             yield
 
 
+OWN = {"dirpath", "best_model_path", "kth_best_model_path", "last_model_path", "best_k_models"}
+# Lightning saves the last one, too, and does not read it.
+OWN |= {"seconds", "current_score"}
+
+
+def without_own(state: dict[str, object]) -> dict[str, object]:
+    """A callback's state without the folder of its run and how long it took."""
+    return {key: value for key, value in state.items() if key not in OWN}
+
+
 def content(run: Path) -> dict[str, object]:
     """Everything of a run that must not depend on where it was stopped."""
     last = torch.load(run / "last.ckpt", weights_only=True)
@@ -73,12 +85,17 @@ def content(run: Path) -> dict[str, object]:
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
         for tag in events.Tags()["scalars"]
     }
+    # The weights of the heads' losses are in the model, too.
+    average = ("current_model_state", "averaging_state")
     return {
         "weights": last["state_dict"],
+        "average": {key: last.get(key) for key in average},
+        "callbacks": {name: without_own(state) for name, state in last["callbacks"].items()},
         "optimizer": last["optimizer_states"],
         "schedulers": last["lr_schedulers"],
         "step": last["global_step"],
         "best": best["state_dict"],
+        "best average": {key: best.get(key) for key in average},
         "best step": best["global_step"],
         "predictions": dict(np.load(run / "predictions.npz")),
         "rows": rows(run / "metrics.csv"),
@@ -127,8 +144,12 @@ EVERYWHERE = [
         pytest.param(ACCUMULATE, [(LastCheckpoint, "_write", 2)], marks=pytest.mark.drill),
         pytest.param([], EVERYWHERE, marks=pytest.mark.drill),
         pytest.param(PLATEAU, EVERYWHERE[1:7], marks=pytest.mark.drill),
+        pytest.param(AVERAGE, EVERYWHERE[2:7:2], marks=pytest.mark.drill),
     ],
-    ids=["within_an_epoch", "plateau", "accumulation", "everywhere", "plateau_everywhere"],
+    ids=[
+        *("within_an_epoch", "plateau", "accumulation", "everywhere", "plateau_everywhere"),
+        "average_everywhere",
+    ],
 )
 def test_a_run_continues_as_if_it_had_not_been_stopped(
     project: Path, words: list[str], stops: list[tuple[type, str, int]]
