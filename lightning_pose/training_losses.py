@@ -133,7 +133,7 @@ class TrainingLosses:
                 with trainer.precision_plugin.train_step_context():
                     outputs = functional_call(network, buffers, (batch.image, valid))
                     terms = network.losses(outputs, batch)
-            _, overall = over_processes(terms, mean)
+            overall = over_processes(terms, mean)[1]
             weighting.after_step(torch.stack([one.mean() for one in overall.values()]))
 
         self._hook = trainer.optimizers[0].register_step_post_hook(look)
