@@ -20,7 +20,8 @@ from PIL import Image
 import lightning_pose as lp
 from lightning_pose.cli import main
 from lightning_pose.datasets import LSPExtendedDataset
-from lightning_pose.datasets.images import image_size, read_image, read_mask, to_rgb
+from lightning_pose.datasets.images import image_size, read_image, to_rgb
+from lightning_pose.datasets.masks import read_mask
 from lightning_pose.errors import InputError
 from tests.commands.project import CONFIG
 from tests.data.lspet import write_lspet

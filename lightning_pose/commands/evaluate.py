@@ -17,7 +17,10 @@ from lightning_pose.errors import ConfigError
 
 __all__ = ["EvaluateCLI", "main"]
 
-_FIT_ONLY = ("model", "experiment", "run", "init_from", "save_every_n_steps", "ckpt_path")
+_FIT_ONLY = (
+    "model", "experiment", "run", "init_from", "save_every_n_steps", "save_every_n_minutes",
+    "ckpt_path",
+)  # fmt: skip
 """Config keys that are ignored: the model comes from the checkpoint, the others are for `fit`."""
 
 

@@ -80,7 +80,9 @@ def test_it_trains_on_a_folder_and_loads(
     assert found["val/main"] == -found["val/loss"]
     kept = Run(run)
     for key, value in kept.result["metrics"].items():
-        assert kept.best(f"val/{key}") == pytest.approx(value), key
+        head, measure = key.split("/")
+        column = f"val/loss/{head}" if measure == "loss" else f"val/{key}"
+        assert kept.best(column) == pytest.approx(value), key
     predictor = lp.load(run / "best.ckpt")
     assert list(predictor.model.heads) == HEADS[name]
     assert predictor.model.skeleton == BODY25
