@@ -256,7 +256,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         return self._datasets[split]
 
     def _compare_with_other_splits(self) -> None:
-        """Refuse people of the open splits who are in another one, which need not exist."""
+        """Refuse people of the open splits who are in another one, if that can be opened."""
         for split in get_args(Split):
             if split in self._datasets:
                 continue
@@ -265,6 +265,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             except LeakError:
                 raise
             except InputError:
+                # Its files need not be there, and are judged when the split itself is used.
                 continue
             for other, others in self._datasets.items():
                 check_disjoint(people, others, split, other)
