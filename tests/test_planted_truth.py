@@ -47,16 +47,20 @@ data:
   init_args: {train_size: 160, val_size: 100, image_size: 80, batch_size: 8, num_workers: 0}
 trainer: {max_epochs: 4, enable_progress_bar: false, accelerator: cpu}
 """
-ARMS = {
-    "joints_x10": "--model.weighting.weights.joints 10.0",
-    "joints_x0.1": "--model.weighting.weights.joints 0.1",
+STUDY = {
+    "seeds": 5,
+    "single_task": False,
+    "arms": {
+        "joints_x10": "--model.weighting.weights.joints 10.0",
+        "joints_x0.1": "--model.weighting.weights.joints 0.1",
+    },
 }
 
 
 def test_less_weight_for_a_head_with_noise_for_labels_helps_the_other(tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(NOISE)
     (tmp_path / "base.yaml").write_text(BASE)
-    (tmp_path / "planted.yaml").write_text(yaml.safe_dump({"seeds": 5, "arms": ARMS}))
+    (tmp_path / "planted.yaml").write_text(yaml.safe_dump(STUDY))
 
     def lightning(*words: str) -> str:
         command = [sys.executable, "-m", "lightning_pose", *words]
