@@ -17,8 +17,8 @@ held to:
   the network and its losses on the same people in a bare loop, divided by the time of the training
   steps of an epoch; the median over `--epochs`;
 - data: seconds per step of `fit` with its data, divided by the slower of two: seconds per batch of
-  the data alone, and per step of the bare loop alone; the median over `--repeats` of `--batches`
-  each.
+  the data alone, and per step of the bare loop alone; the median of the ratios of `--repeats`
+  repeats of `--batches` each, which need not be the ratio of the medians in the last line.
 
 With --root, the data is Leeds Sports Pose Extended, and with --cache, its images are kept in a
 folder as `--data.cache` does.

@@ -171,9 +171,9 @@ def _by_limit(limit: float, first: Values, second: Values) -> str:
     """The verdict on a claim that the first is above a limit, and the second below it."""
     if min(first.values) > limit > max(second.values):
         return "held with every seed"
-    if max(first.values) < limit:
-        return "the opposite: the first is below the limit as well, with every seed"
-    return "not decided: the seeds differ, or both are above the limit"
+    if max(first.values) < limit and max(second.values) < limit:
+        return "the opposite: both are below the limit, with every seed"
+    return "not decided: the seeds differ, or the second is not below the limit"
 
 
 def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:

@@ -5,8 +5,9 @@
 
 Prints images per second for a bare PyTorch loop on cached batches, for `lightning fit` with its
 default loggers and callbacks on the same cached batches, and for `lightning fit` with its data: the
-median over several repeats, run in turn, and the ratio to the bare loop. `overhead.py` measures the
-difference more exactly. With --root, the data is Leeds Sports Pose Extended; with
+median over several repeats, run in turn, and the median of the ratios to the bare loop of the same
+repeat, which is not the ratio of the medians where the speed of the machine changes. `overhead.py`
+measures the difference more exactly. With --root, the data is Leeds Sports Pose Extended; with
 --cache, its images are kept in a folder as `--data.cache` does, which is written before the first
 repeat.
 """

@@ -58,8 +58,10 @@ def test_all_processes_end_where_the_loss_of_one_is_nan(tmp_path: Path) -> None:
     kills.prepare(tmp_path)
     callback = "--trainer.callbacks=tests.nan_callback.NaNInSecondProcess"
     running = kills.start(tmp_path, "diverged", 2, callback)
+    began = time.monotonic()
     try:
         while not has_logged(tmp_path / "diverged" / "tiny", nan_callback.STEP - 1):
+            assert time.monotonic() - began < 300, "no step was logged in 300 s"
             assert running.poll() is None, (tmp_path / "diverged.txt").read_text()[-3000:]
             time.sleep(0.05)
         assert kills.wait_for_all(running, "the last finite loss") == 1

@@ -19,7 +19,10 @@ from lightning_pose.task import Task
 
 __all__ = ["differing_options", "read_runs", "read_study"]
 
-_OF_ONE_RUN = ("seed_everything", "experiment", "run", "trainer.default_root_dir", "threads")
+_OF_ONE_RUN = (
+    "seed_everything", "experiment", "run", "trainer.default_root_dir", "threads",
+    "save_every_n_steps", "save_every_n_minutes",
+)  # fmt: skip
 """Keys of a config that may differ between the runs of an arm."""
 
 _IDENTITY = {

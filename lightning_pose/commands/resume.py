@@ -29,8 +29,8 @@ def find_stopped(
     Args:
         root: The folder of all experiments.
         experiment: The name of the experiment.
-        config: The config of the run to find, as in its config.yaml; the number of threads may be
-            another one.
+        config: The config of the run to find, as in its config.yaml; the number of threads, and how
+            often the run is saved, may be others.
         name: The run's name, if it has one.
         allow: Packages to trust in addition to `parts.TRUSTED`.
 
@@ -45,7 +45,8 @@ def find_stopped(
     def is_same(path: Path) -> bool:
         # A study with other --jobs, or on another machine, goes on with other threads. They change
         # the speed, and results only by the rounding of sums, as another machine does.
-        return {**read_config(path), "threads": None} == {**config, "threads": None}
+        free = dict.fromkeys(("threads", "save_every_n_steps", "save_every_n_minutes"))
+        return {**read_config(path), **free} == {**config, **free}
 
     run = Run.find_unfinished(root, experiment, is_same, name)
     if run is not None:

@@ -75,7 +75,7 @@ def read_run(
     known = {}
     for key, value in metrics.items():
         head, name = key.split("/")
-        if name in declared or name == "loss":
+        if name in declared or (name == "loss" and f"{head}/loss" in columns):
             try:
                 found = shares(declared.get(name), columns, head, name)
             except (KeyError, RuntimeError, TypeError, ValueError) as error:

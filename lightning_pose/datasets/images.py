@@ -206,7 +206,7 @@ def _upright(file: Image.Image, mode: str | None) -> _Values:
     if image.mode in ("I", "F"):
         raise ValueError("32 bits per pixel, whose range is not known")
     if image.mode.startswith("I;16"):
-        values = np.asarray(image)
+        values = np.asarray(image).astype(np.uint16)  # In this machine's order of bytes.
         if mode is None:
             return values
         # Pillow would clip what does not fit into a byte; keep the upper byte instead.

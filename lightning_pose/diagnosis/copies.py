@@ -87,8 +87,8 @@ def _unreadable(
     names = people.table.image_id[suspects[:_MOST_NAMED]].tolist()
     listed = ", ".join(map(str, names)) + ", ..." * (len(suspects) > _MOST_NAMED)
     sentence = (
-        "Training stops at images whose files, or whose masks, cannot be used, and which were not "
-        f"searched for near-duplicates ({len(suspects)}: {listed}); the first: "
+        f"{len(suspects)} of the images or their masks cannot be read ({listed}): training stops "
+        "at them, and they were not searched for near-duplicates; the first: "
         f"{next(iter(unreadable.values()))}"
     )
     title = "People that cannot be used"

@@ -116,7 +116,7 @@ def _shares(people: People, sample: PixelSample) -> list[Finding]:
         Finding(
             "wrong" if severe else "suspicious",
             people.name,
-            "Share of the mask",
+            "Empty or full masks",
             sentence,
             suspects,
         )

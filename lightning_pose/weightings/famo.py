@@ -23,7 +23,7 @@ class FAMOWeighting(Weighting):
     From "FAMO: Fast Adaptive Multitask Optimization" (Liu et al., NeurIPS 2023,
     https://arxiv.org/abs/2306.03792). With shares z, the softmax of numbers that are learnt, the
     weight of a loss L is z / L, divided by the sum of these over the heads: the step lowers the
-    sum of z log L. The weights add up to 1.
+    sum of z log L. The weights of the heads that count in a batch add up to 1.
 
     After every optimiser step the losses of the same batch are computed again, with the same
     dropout, as in the paper and not from the next batch, whose other people would change the losses
@@ -31,7 +31,8 @@ class FAMOWeighting(Weighting):
     than the others'. This costs one more forward pass per step, and batches cannot be accumulated.
 
     The losses are those over the people of all processes. A head without a label in the batch, or
-    with a loss of 0 or below, which has no logarithm, keeps its weight and its share.
+    with a loss of 0 or below, which has no logarithm, does not count: it keeps its weight and the
+    number from which its share is computed.
 
     Args:
         lr: The learning rate of the shares, above 0.
@@ -45,7 +46,7 @@ class FAMOWeighting(Weighting):
 
     logits: Float[Tensor, " n"]
     moments: Float[Tensor, "2 n"]
-    steps: Float[Tensor, ""]
+    steps: Float[Tensor, " n"]
     before: Float[Tensor, " n"]
 
     def __init__(self, lr: float = 0.025, weight_decay: float = 1e-3) -> None:
@@ -65,7 +66,7 @@ class FAMOWeighting(Weighting):
         # Buffers and not parameters: the optimiser of the network must not change them.
         self.register_buffer("logits", torch.zeros(count))
         self.register_buffer("moments", torch.zeros(2, count))
-        self.register_buffer("steps", torch.zeros(()))
+        self.register_buffer("steps", torch.zeros(count))
         self.register_buffer("before", torch.zeros(count), persistent=False)
 
     @override
@@ -83,7 +84,7 @@ class FAMOWeighting(Weighting):
         shares = torch.where(seen, self.logits.softmax(dim=0), 0.0)
         mean = (shares * fallen).sum() / shares.sum().clamp_min(1e-12)
         slopes = shares * (fallen - mean) + self.weight_decay * self.logits
-        self.steps = self.steps + 1
+        self.steps = self.steps + seen
         powers = (slopes, slopes.square())
         kept = [d * m + (1 - d) * p for d, m, p in zip(_DECAYS, self.moments, powers, strict=True)]
         self.moments = torch.where(seen, torch.stack(kept), self.moments)

@@ -103,11 +103,11 @@ def test_a_difference_counts_if_it_is_larger_than_the_range_over_seeds(
     ("first", "second", "expected"),
     [
         ([0.96, 0.97, 0.98], [0.3, 0.4, 0.94], "held with every seed"),
-        ([0.3, 0.5, 0.7], [0.3, 0.4, 0.5], "the opposite: the first is below the limit as well"),
+        ([0.3, 0.5, 0.7], [0.3, 0.4, 0.5], "the opposite: both are below the limit"),
         # Higher, but as far from a map that has learnt nothing as the other one.
-        ([0.80, 0.81, 0.82], [0.3, 0.31, 0.32], "the opposite: the first is below the limit"),
+        ([0.80, 0.81, 0.82], [0.3, 0.31, 0.32], "the opposite: both are below the limit"),
         ([0.5, 0.97, 0.98], [0.3, 0.4, 0.5], "not decided: the seeds differ"),
-        ([0.96, 0.97, 0.98], [0.96, 0.97, 0.98], "not decided: the seeds differ, or both are"),
+        ([0.96, 0.97, 0.98], [0.96, 0.97, 0.98], "not decided: the seeds differ, or the second"),
         ([0.96, 0.97], [0.3, 0.4, 0.5], "not decided: fewer than 3 seeds"),
     ],
 )

@@ -66,7 +66,10 @@ def test_images_that_cannot_be_read_are_all_named_and_the_others_searched(
         ("wrong", "val", "People that cannot be used", (1, 3)),
         ("wrong", "val", "Images in two splits", (0,)),
     ]
-    assert "(2: bad1, bad2); the first: Expected a whole image in bad1" in found[0].sentence
+    assert found[0].sentence.startswith(
+        "2 of the images or their masks cannot be read (bad1, bad2)"
+    )
+    assert "; the first: Expected a whole image in bad1" in found[0].sentence
     assert "1 of 1 images" in found[1].sentence
 
 

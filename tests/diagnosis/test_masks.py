@@ -33,7 +33,7 @@ def test_empty_and_full_masks_are_counted(value: int, count: int, severity: str)
     samples = drawn()
     for sample in samples[:count]:
         sample.mask[:] = value
-    found = [f for f in check_masks(*examined(samples)) if f.title == "Share of the mask"]
+    found = [f for f in check_masks(*examined(samples)) if f.title == "Empty or full masks"]
     assert [(f.severity, f.suspects) for f in found] == [(severity, tuple(range(count)))]
     words = f"{count} are empty and 0 cover" if value == 0 else f"0 are empty and {count} cover"
     assert found[0].sentence.startswith(f"Of 160 masks, {words}")

@@ -78,7 +78,7 @@ def test_two_tasks_with_one_minimum_fall_at_the_same_rate():
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_a_head_without_a_label_keeps_its_weight_and_its_share(place):
+def test_a_head_without_a_label_keeps_its_weight_and_its_logit(place):
     weighting, alone = make(), make("ab")
     for before, after in LOSSES:
         first = weighting.logits.clone(), weighting.current_weights.clone()
@@ -131,7 +131,7 @@ def test_what_is_seen_is_after_the_step():
     module = network(FAMOWeighting())
     fit(module, BATCHES, max_steps=2)
     # Both losses have fallen, and the shares follow the difference.
-    assert module.weighting.steps == 2
+    assert module.weighting.steps.tolist() == [2, 2]
     assert module.weighting.logits.std() > 0.01
 
 
@@ -139,3 +139,18 @@ def test_what_is_seen_is_after_the_step():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match=r"Expected FAMOWeighting\.lr above 0 and weight_decay"):
         FAMOWeighting(**settings)
+
+
+def test_the_first_change_of_a_head_has_the_same_size_whenever_it_is_first_labelled():
+    late, early = (FAMOWeighting(lr=0.1, weight_decay=0.0) for _ in range(2))
+    for weighting in (late, early):
+        weighting.build(["mask", "joints"])
+    before, after = torch.tensor([1.0, 2.0]), torch.tensor([0.5, 1.9])
+    for _ in range(50):  # The joints have no label yet, so their loss is 0.
+        late.before = torch.tensor([1.0, 0.0])
+        late.after_step(torch.tensor([0.5, 0.0]))
+    assert late.logits[1] == 0
+    for weighting in (late, early):
+        weighting.before = before
+        weighting.after_step(after)
+    torch.testing.assert_close(late.logits[1].abs(), early.logits[1].abs(), rtol=1e-3, atol=0)
