@@ -23,6 +23,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/cluster.md",
+    "docs/loss_weighting_study.md",
     "docs/own_data.md",
     "docs/prepare.md",
     "docs/wandb.md",
@@ -69,6 +70,11 @@ def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
     command, *options = words
     if command.startswith("-") or any(o == "--help" or o.endswith(".help") for o in options):
         assert status(words) == 0
+    elif command == "study":  # It passes on what is not its own.
+        own = ("--study", "--jobs", "--output")
+        pairs = zip(options, [None, *options], strict=False)
+        others = [word for word, before in pairs if word not in own and before not in own]
+        assert status(["fit", *others, "--print_config"]) == 0, capsys.readouterr().err
     elif command == "fit" and "--ckpt_path" not in options:
         assert status([*words, "--print_config"]) == 0, capsys.readouterr().err
     else:
