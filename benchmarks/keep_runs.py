@@ -4,8 +4,9 @@
 
 Copies study.json and, of each run that has ended, config.yaml, result.json and metrics.csv; and
 writes mean_pose.json from its predictions, which are too large to keep. Checkpoints are not copied.
-What is there already stays as it is. A study that was interrupted goes on from a copy: with the two
-folders exchanged, and then `lightning study`, which does not repeat runs that have a result.json.
+Runs that the target has already are not copied again. To resume an interrupted study from such a
+copy, run this with the two folders exchanged, and then `lightning study`, which does not repeat
+runs that have a result.json.
 """
 
 import argparse

@@ -213,9 +213,9 @@ import os, signal, sys
 from lightning_pose.runs import Run
 
 run = Run.find_unfinished(sys.argv[1], "combined", lambda path: True, None)
-worker = os.fork()
-if worker > 0:
-    print(worker, flush=True)
+if os.fork() == 0:
+    # Said by the worker, which has let go of the lock by then.
+    print(os.getpid(), flush=True)
 signal.pause()
 """
 

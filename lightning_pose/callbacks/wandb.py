@@ -40,7 +40,7 @@ class WandbRun(Callback):
       joint.
 
     It is a listener of `BestCheckpoint`, after `SavePredictions`, whose file it reads. Checkpoints
-    hold the run's id and its best values, so that a resumed training goes on with the same run.
+    hold the run's id and its best values, so that a resumed training continues the same run.
 
     Args:
         logger: The logger of the run.

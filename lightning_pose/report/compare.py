@@ -102,8 +102,8 @@ def page(comparison: Comparison, options: Mapping[str, Sequence[str]], title: st
         *_missing(comparison),
         *_claims(comparison),
         "<h2>Metrics</h2><p>Of the best checkpoint by the main metric of its arm: mean and "
-        "standard deviation over seeds. A head that is trained alone is scored where it is best "
-        "itself, but the heads of a joint model are all scored where its main head is best, which "
+        "standard deviation over seeds. A head that is trained alone is scored at its own best "
+        "checkpoint, and all heads of a joint model at the best checkpoint of the main head, which "
         "may put the others at a disadvantage.</p>",
         _table(*overview(comparison)),
         *_pareto(comparison),

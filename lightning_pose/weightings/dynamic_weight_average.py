@@ -51,7 +51,7 @@ class DynamicWeightAverageWeighting(Weighting):
     @override
     def build(self, head_names: Sequence[str]) -> None:
         super().build(head_names)
-        # Buffers, so that a run that is resumed goes on with them. A mean of 0 is unknown.
+        # Buffers, so that a resumed run continues with them. A mean of 0 is unknown.
         self.register_buffer("epoch", torch.tensor(-1))
         for name in ("sums", "counts", "last"):
             self.register_buffer(name, torch.zeros(len(self.head_names)))
