@@ -11,9 +11,9 @@ same people, the size of the random factors is that by which these differ; witho
 errors are synthetic.
 
 The columns: false claims of the method; of a paired test over people alone; of Welch's test over
-seeds alone; and in how many comparisons the method calls a true difference of 0.03 real, and a
-difference of 0 noise. The last rows repeat this with arms that differ on each person, but not on
-average.
+seeds alone; of a percentile bootstrap on two levels, seeds and then people; and in how many
+comparisons the method calls a true difference of 0.03 real, and a difference of 0 noise. The last
+rows repeat this with arms that differ on each person, but not on average.
 """
 
 import argparse
@@ -35,6 +35,14 @@ THRESHOLD = 0.5
 MARGIN = 0.01
 LEVEL = 0.05
 DIFFERENCE = 0.03
+COLUMNS = (
+    "claims",
+    "people alone",
+    "seeds alone",
+    "two levels",
+    f"{DIFFERENCE} found",
+    "0 is noise",
+)
 
 
 @dataclass(frozen=True)
@@ -127,16 +135,32 @@ def _noise(random: np.random.Generator, shape: tuple[int, ...]) -> Float[np.ndar
     return one + each
 
 
-def compare(arms: Sequence[Sequence[Shares]], resamples: int) -> list[Difference]:
-    """What `lightning compare` says about every arm and the first."""
+def score(arms: Sequence[Sequence[Shares]], resamples: int) -> list[Scored]:
+    """The metric of every run of each arm, over all people and over resamples of them."""
     drawn = resampled([run for runs in arms for run in runs], resamples)
     seeds = len(arms[0])
-    scored = [
+    return [
         Scored(np.array([run.value for run in runs]), drawn[n * seeds : (n + 1) * seeds])
         for n, runs in enumerate(arms)
     ]
-    pairs = [(one, scored[0]) for one in scored[1:]]
+
+
+def compare(arms: Sequence[Scored]) -> list[Difference]:
+    """What `lightning compare` says about every arm and the first."""
+    pairs = [(one, arms[0]) for one in arms[1:]]
     return differences(pairs, [MARGIN] * len(pairs), LEVEL)
+
+
+def two_levels(arms: Sequence[Scored], random: np.random.Generator, draws: int = 4000) -> bool:
+    """Whether a percentile bootstrap of seeds, then people, claims a difference (Bonferroni)."""
+    people = random.integers(arms[0].resampled.shape[1], size=draws)
+    means = []
+    for arm in arms:
+        seeds = random.integers(len(arm.values), size=(len(arm.values), draws))
+        means.append(arm.resampled[seeds, people].mean(axis=0))
+    tail = LEVEL / 2 / (len(arms) - 1)
+    ends = [np.quantile(mean - means[0], (tail, 1 - tail)) for mean in means[1:]]
+    return any(low > 0 or high < 0 for low, high in ends)
 
 
 def people_alone(arms: Sequence[Sequence[Shares]]) -> bool:
@@ -150,12 +174,9 @@ def people_alone(arms: Sequence[Sequence[Shares]]) -> bool:
     return bool(max(found) > student.isf(LEVEL / 2 / len(found), people - 1))
 
 
-def seeds_alone(arms: Sequence[Sequence[Shares]]) -> bool:
+def seeds_alone(arms: Sequence[Scored]) -> bool:
     """Whether Welch's test over seeds claims a difference."""
-    values = [np.array([run.value for run in runs]) for runs in arms]
-    scored = [Scored(one, np.zeros((len(one), 1))) for one in values]
-    pairs = [(one, scored[0]) for one in scored[1:]]
-    found = differences(pairs, [MARGIN] * len(pairs), LEVEL)
+    found = compare([Scored(arm.values, np.zeros((len(arm.values), 1))) for arm in arms])
     return any(one.verdict == "real" for one in found)
 
 
@@ -169,20 +190,25 @@ def row(
     resamples: int = 200,
 ) -> dict[str, float]:
     """The shares of studies with a claim, and of comparisons with a verdict."""
-    random = np.random.default_rng(0)
+    # The bootstrap has its own, so that the studies are the same with and without it.
+    random, of_bootstrap = np.random.default_rng(0), np.random.default_rng(1)
     # PCKh over the factor is straight for the small changes between seeds.
     seed_shift, true_shift = 100 * errors.shift(0.01) * seed_spread, errors.shift(DIFFERENCE)
-    counts = dict.fromkeys(("claims", "people alone", "seeds alone", "found", "noise"), 0.0)
+    counts = dict.fromkeys(COLUMNS, 0.0)
     for _ in range(studies):
         null = study(errors, random, arms, seeds, seed_shift, 0.0, interaction)
-        found = compare(null, resamples)
+        scored = score(null, resamples)
+        found = compare(scored)
         counts["claims"] += any(one.verdict == "real" for one in found) / studies
-        counts["noise"] += sum(one.verdict == "noise" for one in found) / len(found) / studies
+        counts["0 is noise"] += sum(one.verdict == "noise" for one in found) / len(found) / studies
         counts["people alone"] += people_alone(null) / studies
-        counts["seeds alone"] += seeds_alone(null) / studies
+        counts["seeds alone"] += seeds_alone(scored) / studies
+        counts["two levels"] += two_levels(scored, of_bootstrap) / studies
         true = study(errors, random, arms, seeds, seed_shift, true_shift, interaction)
-        found = compare(true, resamples)
-        counts["found"] += sum(one.verdict == "real" for one in found) / len(found) / studies
+        found = compare(score(true, resamples))
+        counts[f"{DIFFERENCE} found"] += (
+            sum(one.verdict == "real" for one in found) / len(found) / studies
+        )
     return counts
 
 
@@ -206,19 +232,15 @@ def main() -> None:
         f"{errors.spread:.2f}; {options.studies} studies of {options.arms} arms x {options.seeds} "
         "seeds"
     )
-    print(f"{'sd of seeds':>11} {'claims':>8} {'people alone':>13} {'seeds alone':>12}", end="")
-    print(f" {f'{DIFFERENCE} found':>11} {'0 is noise':>11} {'seconds':>8}")
+    print(" ".join(f"{name:>12}" for name in ("sd of seeds", *COLUMNS, "seconds")))
     for interaction in (0.0, 0.7):
         if interaction:
             print("arms differ on each person:")
         for spread in (0.0, 0.005, 0.01, 0.02):
             start = time.perf_counter()
             found = row(errors, options.studies, options.arms, options.seeds, spread, interaction)
-            cells = " ".join(
-                f"{100 * found[name]:{width}.1f} %"
-                for name, width in zip(found, (6, 11, 10, 9, 9), strict=True)
-            )
-            print(f"{spread:11} {cells} {time.perf_counter() - start:8.0f}", flush=True)
+            cells = " ".join(f"{100 * found[name]:10.1f} %" for name in COLUMNS)
+            print(f"{spread:12} {cells} {time.perf_counter() - start:12.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,11 @@ def test_noise_is_what_lies_within_the_margin() -> None:
 @pytest.mark.parametrize("interaction", [0.0, 0.9])
 def test_null_studies_claim_little_where_simpler_tests_claim_much(interaction: float) -> None:
     errors = null_studies.synthetic(np.random.default_rng(0), people=150, joints=4)
-    spread = 0.0 if interaction else 0.02
+    spread = 0.0 if interaction else 0.05
     found = null_studies.row(errors, 150, 4, 5, spread, interaction, resamples=60)
     # 0.05 is the level; 150 studies exceed 0.1 by chance in fewer than 1 of 100 cases.
     assert found["claims"] <= 0.1
     # Seeds make a difference that people do not show, and people one that seeds do not.
     assert found["seeds alone" if interaction else "people alone"] > 0.15
+    # Five seeds are too few for the quantiles of a bootstrap.
+    assert interaction or found["two levels"] > found["claims"]
