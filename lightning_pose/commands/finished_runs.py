@@ -215,8 +215,13 @@ def differing_options(arms: Sequence[ArmRuns]) -> dict[str, list[str]]:
     for key in keys:
         values = [None if settings is None else settings.get(key) for settings in found]
         if len({str(v) for v, settings in zip(values, found, strict=True) if settings}) > 1:
-            rows[key] = ["-" if value is None else str(value) for value in values]
+            rows[key] = ["-" if value is None else _short(str(value)) for value in values]
     return rows
+
+
+def _short(value: str) -> str:
+    """The name of a class of this package without its modules, as configs may write it."""
+    return re.sub(r"^lightning_pose\.(\w+\.)*(?=\w+$)", "", value)
 
 
 def _shared(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from lightning_pose.report.statistics import Difference
 __all__ = ["SERIES", "Curve", "curves", "intervals", "scatter"]
 
 SERIES = 8
-"""How many colours there are; arms after these have the same ones with dashed lines."""
+"""How many colours there are; arms after these have the same, with dashed lines and squares."""
 
 Curve = tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]
 """Steps, and the values of S runs there, NaN where a run has none."""
@@ -118,13 +118,10 @@ def scatter(
         means = {}
         for place, (name, (x, y)) in enumerate(arms.items()):
             if len(x):
-                colour = _style(place)["color"]
+                colour, marker = _style(place)["color"], "o" if place < SERIES else "s"
                 means[name] = (float(x.mean()), float(y.mean()))
-                axes.plot(x, y, ".", color=colour, alpha=0.5, markersize=4)
-                axes.plot(*means[name], "o", color=colour)
-                axes.annotate(
-                    _plain(name), means[name], (5, 4), textcoords="offset points", fontsize=8
-                )
+                axes.plot(x, y, marker, color=colour, alpha=0.5, markersize=2)
+                axes.plot(*means[name], marker, color=colour)
         front = sorted(means[name] for name in pareto_front(means, higher_is_better))
         axes.plot(*np.array(front).reshape(-1, 2).T, color=_SOFT, linewidth=1, linestyle=":")
         axes.set_xlabel(labels[0])

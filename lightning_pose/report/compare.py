@@ -178,8 +178,9 @@ def _pareto(comparison: Comparison) -> Iterator[str]:
     x, y = (comparison.metrics[m].higher_is_better for m in (horizontal, vertical))
     drawn = scatter(arms, (horizontal, vertical), (x, y))
     yield (
-        f"<h2>{escape(vertical)} against {escape(horizontal)}</h2><p>Small dots are runs and large "
-        "ones means; no arm is better in both metrics than those on the dotted line.</p>"
+        f"<h2>{escape(vertical)} against {escape(horizontal)}</h2><p>Small marks are runs, and "
+        "large ones means (squares for arms with a dashed line); no arm is better in both metrics "
+        f"than those on the dotted line.</p>{_legend(comparison)}"
         f'<div class="charts"><figure>{drawn}</figure></div>'
     )
 

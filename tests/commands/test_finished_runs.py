@@ -43,6 +43,10 @@ def test_a_study_is_read_in_its_order(study: Path) -> None:
     measure = first.measures["joints/RMSE"]
     assert (measure.unit, measure.higher_is_better) == ("px", False)
     assert differing_options([first, second]) == {"model.weighting.weights.mask": ["1.0", "2.0"]}
+    for arm, name in ((first, "lightning_pose.weightings.FixedWeighting"), (second, "mine.Fixed")):
+        arm.runs[0].config["model"]["weighting"] = {"class_path": name}
+    classes = differing_options([first, second])["model.weighting.class_path"]
+    assert classes == ["FixedWeighting", "mine.Fixed"]
 
 
 def test_a_head_without_a_metric_is_read_by_its_loss(study: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_chart_is_part_of_a_page(kind: str) -> None:
     assert {"var(--ink)", "var(--soft)", "var(--series-0)", "var(--series-7)"} <= set(
         re.findall(r"var\(--[a-z0-9-]+\)", text)
     )
-    if kind != "curves":
+    if kind == "intervals":
         labels = ["".join(element.itertext()) for element in parsed.iter("text")]
         assert NAMES[3] in labels
 
@@ -53,6 +53,15 @@ def test_arms_of_one_colour_differ_in_their_lines() -> None:
     lines = re.findall(r'<path [^>]*style="fill: none;([^"]*)stroke: var\(--series-0\)', text)
     assert len(lines) == 2
     assert sum("stroke-dasharray" in line for line in lines) == 1
+
+
+def test_arms_of_one_colour_differ_in_their_marks() -> None:
+    count = {}
+    for arms in (SERIES, SERIES + 1):
+        names = [f"arm {n}" for n in range(arms)]
+        text = scatter(dict.fromkeys(names, (np.ones(1), np.ones(1))), ("x", "y"), (True, True))
+        count[arms] = len(set(re.findall(r'<use xlink:href="#(m\w+)"', text)))
+    assert count[SERIES + 1] == count[SERIES] + 2  # A small and a large square.
 
 
 def test_nothing_beats_an_arm_on_the_front() -> None:
@@ -76,7 +85,8 @@ def test_better_is_up_and_to_the_right(better: tuple[bool, bool]) -> None:
     text = scatter({"good": tuple(good), "bad": tuple(bad)}, ("x", "y"), better)
     places = {}
     for element in ElementTree.fromstring(text.replace("<svg ", '<svg xmlns:xlink="x" ')).iter():
-        if element.tag == "text" and element.text in ("good", "bad"):
-            places[element.text] = (float(element.get("x")), float(element.get("y")))
+        for place, name in enumerate(("good", "bad")):
+            if element.tag == "use" and f"var(--series-{place})" in element.get("style", ""):
+                places[name] = (float(element.get("x")), float(element.get("y")))
     assert places["good"][0] > places["bad"][0]
     assert places["good"][1] < places["bad"][1]  # Pixels count downwards.
