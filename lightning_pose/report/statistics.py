@@ -63,9 +63,10 @@ def differences(
     over seeds, estimated from the runs (Welch), plus what the people add: the variance over
     resampled people (Efron's bootstrap, the same people in both arms, because arms are scored on
     the same ones), less the part of it that differs from run to run, which the seeds contain
-    already. A percentile bootstrap of five seeds would be too narrow; the quantiles are those of
-    Student's t, with Satterthwaite's degrees of freedom. Seeds of two arms count as independent:
-    where arms share their seeds, differences only become less variable.
+    already. The quantiles are those of Student's t, with Satterthwaite's degrees of freedom: the
+    percentiles of resampled seeds would be too narrow with as few as five, which
+    `benchmarks/null_studies.py` measures. Seeds of two arms count as independent: where arms share
+    their seeds, differences only become less variable.
 
     Holm's method (1979) corrects for the number of comparisons: if all arms are equal, any claim
     is made with a probability of at most `level`. An interval is at the level at which that method
