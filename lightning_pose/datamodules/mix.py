@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -11,6 +12,7 @@ from lightning_pose.datamodules.samplers import Plan, Weighted
 from lightning_pose.datasets import MixedDataset, PoseDataset
 from lightning_pose.datasets.checks import check_people
 from lightning_pose.datasets.mix import choose_skeleton, merge_labels
+from lightning_pose.datasets.skeleton_files import read_skeleton
 from lightning_pose.errors import ConfigError
 from lightning_pose.skeletons import Skeleton
 
@@ -27,7 +29,8 @@ class MixedDataModule(PoseDataModule):
 
     Args:
         sets: The data modules by name. Adding one at the end changes nobody's `person_id`.
-        skeleton: The joints of the mix; by default those of the first set.
+        skeleton: The joints of the mix: a skeleton, a YAML file with one, or the name of a known
+            one such as COCO17 (see `read_skeleton`); by default those of the first set.
         weights: The share of each set in a training epoch, in any unit; a set of weight 0 only
             validates and tests. A set whose share is larger than its number of people repeats
             them, with another augmentation each time. By default, an epoch has everyone once.
@@ -44,12 +47,14 @@ class MixedDataModule(PoseDataModule):
     def __init__(
         self,
         sets: dict[str, PoseDataModule],
-        skeleton: Skeleton | None = None,
+        skeleton: Skeleton | str | Path | None = None,
         weights: dict[str, float] | None = None,
         people_per_epoch: int | None = None,
         **settings: Any,
     ) -> None:
         skeletons = {name: data.skeleton for name, data in sets.items()}
+        if isinstance(skeleton, str | Path):
+            skeleton = read_skeleton(skeleton)
         super().__init__(choose_skeleton(skeletons, skeleton), **settings)
         for name, data in sets.items():
             _check_settings(name, data)

@@ -235,7 +235,7 @@ def test_labels_and_joints_are_those_of_the_mix(root: Path) -> None:
         for (place, _), sport in zip(places(batch.person_id), batch.labels["sport"], strict=True)
     }
     assert labels == {0: -1, 1: 1, 2: 2}
-    assert mixed(root, skeleton=COCO17).make_dataset("val").skeleton is COCO17
+    assert mixed(root, skeleton="COCO17").make_dataset("val").skeleton is COCO17
 
 
 def test_a_set_that_is_not_what_its_data_module_says_is_refused(root: Path) -> None:
