@@ -82,7 +82,7 @@ class Training:
         self.network = network.train()
         self.batch = batch
         self.dtype = dtype
-        self.forward = forward or network
+        self.forward = network if forward is None else forward
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
 
     def step(self) -> torch.Tensor:
