@@ -186,7 +186,7 @@ def test_every_arm_of_a_study_is_parsed(
         assert ended.value.code == 0, arm.name
         trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
         if name.startswith("loss_weights"):
-            # 300 or 900 steps in epochs that are short, because DWA acts once per epoch.
-            epochs = 36 if "longer" in name else 12
+            # 300 or 600 steps in epochs that are short, because DWA acts once per epoch.
+            epochs = 24 if "longer" in name else 12
             assert (trainer["max_epochs"], trainer["limit_train_batches"]) == (epochs, 25), arm.name
             assert trainer["check_val_every_n_epoch"] == epochs // 4
