@@ -17,7 +17,7 @@ MARK = '<meta name="generator" content="lightning compare">'
 
 _OWN_STYLE = """
 :root { --series-0: #0b62c4; --series-1: #c2410c; --series-2: #15803d; --series-3: #a21caf;
-  --series-4: #b45309; --series-5: #0e7490; --series-6: #be123c; --series-7: #57606a; }
+  --series-4: #7c6a00; --series-5: #0e7490; --series-6: #be123c; --series-7: #57606a; }
 @media (prefers-color-scheme: dark) { :root { --series-0: #79b8ff; --series-1: #ff9a62;
   --series-2: #5fd38a; --series-3: #e29bf0; --series-4: #f0c14b; --series-5: #5ccfe6;
   --series-6: #ff8fa3; --series-7: #b0b8c1; } }
