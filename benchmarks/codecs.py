@@ -195,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--people", type=int, default=64)
     parser.add_argument("--joints", type=int, default=16)
-    parser.add_argument("--side", type=int, default=64, help="rows and columns of a map")
+    parser.add_argument("--side", type=int, default=64, help="height and width of the heatmaps")
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     cv2.setNumThreads(1)

@@ -21,7 +21,7 @@ from lightning_pose.study import Study
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--study", required=True, help="the YAML file of the study")
-    parser.add_argument("--arm", required=True, help="an arm with a head named heatmap")
+    parser.add_argument("--arm", required=True, help="the arm; it needs a head called heatmap")
     options, words = parser.parse_known_args()
     path = find_config(options.study)
     (arm,) = (

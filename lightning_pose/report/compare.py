@@ -101,10 +101,10 @@ def page(comparison: Comparison, options: Mapping[str, Sequence[str]], title: st
         f'<p class="verdict">{verdict(comparison)}</p></header>',
         *_missing(comparison),
         *_claims(comparison),
-        "<h2>Metrics</h2><p>Of the best checkpoint by the main metric of its arm: mean and "
-        "standard deviation over seeds. A head that is trained alone is scored at its own best "
-        "checkpoint, and all heads of a joint model at the best checkpoint of the main head, which "
-        "may put the others at a disadvantage.</p>",
+        "<h2>Metrics</h2><p>Mean and standard deviation over seeds. Each run is scored at its best "
+        "checkpoint, which is chosen by the metric of its main head. In a joint model, the other "
+        "heads may have been better at another step, which can put them at a disadvantage against "
+        "a head trained alone.</p>",
         _table(*overview(comparison)),
         *_pareto(comparison),
         *_charts(

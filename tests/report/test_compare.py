@@ -46,7 +46,10 @@ def test_the_page_is_whole_and_needs_no_other_file() -> None:
     assert '<li class="real">dwa: mask/Dice is better than in equal by 0.100' in text
     assert "dwa: joints/RMSE is not compared with equal" in text
     assert "<td>12,345</td>" in text
-    assert "Of the best checkpoint by the main metric of its arm" in text
+    assert (
+        "Each run is scored at its best checkpoint, which is chosen by the metric of its main head."
+        in text
+    )
 
 
 def test_what_is_missing_leaves_the_rest() -> None:
