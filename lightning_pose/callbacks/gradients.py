@@ -35,7 +35,8 @@ class GradientTelemetry(Callback):
       0 if they are in conflict; heads that read different feature maps have none.
 
     pictures/gradients.png in the run's folder (`trainer.default_root_dir`) shows both over time. It
-    is drawn anew after every validation. A model with one head is not measured.
+    is drawn anew after every validation with a measurement before it. A model with one head is not
+    measured.
 
     Args:
         every_n_steps: Optimiser steps from one measurement to the next, 1 or more. A measurement
@@ -54,10 +55,12 @@ class GradientTelemetry(Callback):
             )
         self.every_n_steps = every_n_steps
         self.measured: dict[int, dict[str, float]] = {}
+        self._drawn = 0
 
     @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.measured = {}  # Of an earlier training; a checkpoint to resume from is loaded later.
+        # Of an earlier training; a checkpoint to resume from is loaded later.
+        self.measured, self._drawn = {}, 0
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -82,8 +85,10 @@ class GradientTelemetry(Callback):
             logger.log_metrics({**found, "epoch": trainer.current_epoch}, step.step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw what was measured so far."""
-        if trainer.state.fn == "fit" and trainer.is_global_zero and any(self.measured.values()):
+        """Draw what was measured so far, if anything was since the last picture."""
+        new = len(self.measured) > self._drawn and any(self.measured.values())
+        self._drawn = len(self.measured)
+        if trainer.state.fn == "fit" and trainer.is_global_zero and new:
             picture = _chart(self.measured)
             path = Path(trainer.default_root_dir) / "pictures" / "gradients.png"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """`lightning fit`: train a model in a new run folder."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -39,7 +40,7 @@ from lightning_pose.commands import announcements
 from lightning_pose.commands.configs import packages, split_configs, values
 from lightning_pose.commands.fit_options import add_fit_options
 from lightning_pose.commands.head_settings import check_head_names, remove_heads
-from lightning_pose.commands.memory import keep_freed_memory
+from lightning_pose.commands.memory import freeze_objects, keep_freed_memory
 from lightning_pose.commands.pose_cli import PoseCLI, as_list
 from lightning_pose.commands.resume import find_stopped
 from lightning_pose.commands.slurm import slurm_plugins
@@ -216,6 +217,7 @@ class FitCLI(PoseCLI):
     def before_fit(self) -> None:
         """Write the resolved config into the run's folder, and send it to the loggers."""
         keep_freed_memory(self.trainer.strategy.root_device)
+        freeze_objects()
         if self.trainer.is_global_zero:
             announcements.print_parts(self.model)
             announcements.report_precision(self.trainer)
@@ -268,6 +270,8 @@ def main(command: str, argv: Sequence[str]) -> int:
         FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
     except (SystemExit, InfiniteLossError) as ended:
         return exit_status(ended)
+    finally:
+        gc.unfreeze()
     return 0
 
 

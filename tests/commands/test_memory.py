@@ -1,5 +1,6 @@
-"""In a process of its own, because the settings of an allocator last as long as its process."""
+"""Settings of an allocator last as long as their process, so most of this runs in processes."""
 
+import gc
 import platform
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import torch
 from lightning_pose.cli import main
 from lightning_pose.commands import fit
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
 
 FAULTS = """
 import ctypes, resource, sys
@@ -38,21 +39,54 @@ def faults(device: str) -> tuple[int, int]:
     return int(least), int(most)
 
 
+@glibc
 def test_freed_memory_is_used_again_without_page_faults() -> None:
     _, most = faults("cpu")
     assert most < 100
 
 
+@glibc
 def test_a_training_on_a_gpu_leaves_the_memory_as_it_is() -> None:
     least, _ = faults("cuda")
     assert least > 1000
 
 
-def test_fit_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+GARBAGE = """
+import gc, sys, weakref
+from lightning_pose.commands.memory import freeze_objects
+
+class Figure:
+    def __init__(self):
+        self.axes = [[self] for _ in range(1000)]
+
+imported = [[] for _ in range(500_000)]
+gc.collect()
+if sys.argv[1] == "frozen":
+    freeze_objects()
+figures, most = weakref.WeakSet(), 0
+for _ in range(100):
+    figure = Figure()
+    gc.collect(1)  # Only the oldest generation is searched seldom.
+    figures.add(figure)
+    most = max(most, len(figures))
+print(most)
+"""
+
+
+@pytest.mark.parametrize(("objects", "few"), [("frozen", True), ("searched", False)])
+def test_what_a_training_leaves_is_found_soon_where_all_else_is_frozen(objects: str, few: bool):
+    command = [sys.executable, "-c", GARBAGE, objects]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (int(done.stdout) < 50) == few
+
+
+def test_fit_asks_for_both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
     monkeypatch.setattr(fit, "keep_freed_memory", asked.append)
+    monkeypatch.setattr(fit, "freeze_objects", lambda: asked.append(gc.freeze()))
     monkeypatch.chdir(tmp_path)
     words = ["--config=combined.yaml", "--trainer.fast_dev_run=1", "--data.batch_size=2"]
     words += ["--trainer.accelerator=cpu"]
     assert main(["fit", *words]) == 0
-    assert asked == [torch.device("cpu")]
+    assert asked == [torch.device("cpu"), None]
+    assert gc.get_freeze_count() == 0
