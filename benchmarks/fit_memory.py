@@ -4,35 +4,65 @@
 
 Runs `lightning fit` with its default loggers and callbacks, two workers and a cache of images on a
 table of people, and a small network. Prints, for each epoch, the largest memory of all processes
-together after any of its batches, in MiB, and at the end how much it grows per epoch over the
-second half of the epochs. The memory is the proportional set size (PSS) without the pages of files:
-the sum of Pss_Anon and Pss_Shmem. Linux only.
+together after any of its batches, in MiB, and how much more it is in the last epoch than in the
+second, before which all processes have started. The memory is the proportional set size (PSS)
+without the pages of files: the sum of Pss_Anon and Pss_Shmem. It contains what the training process
+has freed and keeps, in pieces that do not always fit what comes next; so the last line says how
+much of its heap is in use at the start of these two epochs, after a search for garbage. Linux with
+glibc 2.33 or newer only.
 """
 
 import argparse
+import ctypes
+import gc
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import scipy.stats
 from memory import total, write_table
 from training import WatchedFit
 
 from lightning_pose.commands.configs import find_config
 
+COUNTS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+"""The fields of what mallinfo2(3) returns."""
+
+
+class Mallinfo(ctypes.Structure):
+    """What the allocator has of the system, and what of it is in use."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in COUNTS.split()]
+
+
+def in_use() -> float:
+    """MiB of this process's allocated blocks, after a search for garbage."""
+    gc.collect()
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = Mallinfo
+    found = mallinfo()
+    return float(found.uordblks + found.hblkhd) / 2**20
+
 
 class MemoryMeter(pl.Callback):
     """Measures the memory after every batch of training and validation.
 
+    Args:
+        epochs: How many epochs the training has, 2 or more.
+
     Attributes:
         peaks: The largest memory of each epoch in MiB.
+        used: What is in use at the start of the second epoch and of the last, in MiB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
         self.peaks: list[float] = []
+        self.used: list[float] = []
 
     def on_train_epoch_start(self, *_: Any) -> None:
+        if len(self.peaks) in (1, self.epochs - 1):
+            self.used.append(in_use())
         self.peaks.append(total())
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -43,10 +73,9 @@ class MemoryMeter(pl.Callback):
             self.peaks[-1] = max(self.peaks[-1], total())
 
 
-def growth(peaks: list[float]) -> float:
-    """MiB per epoch over the second half: the median of the slopes between any two epochs."""
-    half = peaks[len(peaks) // 2 :]
-    return float(scipy.stats.theilslopes(half).slope)
+def growth(first: float, last: float) -> str:
+    """How two figures in MiB compare."""
+    return f"{first:.1f} to {last:.1f} MiB, {last - first:+.1f} ({last / first - 1:+.1%})"
 
 
 def main() -> None:
@@ -54,7 +83,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=20)
     options, others = parser.parse_known_args()
-    meter = MemoryMeter()
+    meter = MemoryMeter(options.epochs)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table = write_table(folder, "csv", options.people)
@@ -66,7 +95,8 @@ def main() -> None:
         WatchedFit(words, folder, meter)
     for epoch, peak in enumerate(meter.peaks):
         print(f"epoch {epoch:3} {peak:8.1f}")
-    print(f"{growth(meter.peaks):+.2f} MiB per epoch over the second half")
+    print(f"all processes, epoch 1 to the last: {growth(meter.peaks[1], meter.peaks[-1])}")
+    print(f"in use in the training process:     {growth(meter.used[0], meter.used[-1])}")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ class FitCLI(PoseCLI):
             self._discard()
             raise
         finally:
+            gc.unfreeze()
             if self.run is not None:
                 self.run.release()
 
@@ -270,8 +271,6 @@ def main(command: str, argv: Sequence[str]) -> int:
         FitCLI([command, *named, *words], "-".join(stems) or "unnamed")
     except (SystemExit, InfiniteLossError) as ended:
         return exit_status(ended)
-    finally:
-        gc.unfreeze()
     return 0
 
 
