@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch.nn.functional as F
-from PIL import Image
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_pose.batch import Batch
-from lightning_pose.callbacks.loggers import log_image
+from lightning_pose.callbacks.pictures import save_picture
 from lightning_pose.errors import ConfigError
 from lightning_pose.prediction import Prediction
 from lightning_pose.skeletons import Skeleton
@@ -74,8 +73,6 @@ class AttentionSheet(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the sheets and send them to the loggers."""
-        # The number of the last step, as in metrics.csv.
-        step = max(0, trainer.global_step - 1)
         for name, people in self._tiles.items():
             rows = [
                 tiles[start : start + _COLUMNS]
@@ -83,10 +80,7 @@ class AttentionSheet(Callback):
                 for start in range(0, len(tiles), _COLUMNS)
             ]
             sheet = contact_sheet(rows, _skeleton(pl_module), _HEIGHT)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = f"epoch_{trainer.current_epoch:03d}_step_{step:06d}_attention_{name}.png"
-            Image.fromarray(sheet).save(self.folder / file)
-            log_image(trainer.loggers, f"val/attention/{name}", sheet, step)
+            save_picture(trainer, self.folder, f"val/attention/{name}", sheet, f"_attention_{name}")
 
 
 def _skeleton(pl_module: pl.LightningModule) -> Skeleton:
