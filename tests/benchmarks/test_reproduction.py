@@ -16,12 +16,13 @@ from benchmarks.study_runs import MEAN_POSE, Run, Values, at_best, at_end, read_
 from lightning_pose.commands.configs import find_config, read_config
 from lightning_pose.study import Study
 
-ARMS = [
-    arm.name
-    for arm in Study.from_dict(
-        read_config(find_config(reproduction.STUDY)), find_config(reproduction.STUDY)
-    ).arms
-]
+
+def arms_of(name: str) -> list[str]:
+    path = find_config(name)
+    return [arm.name for arm in Study.from_dict(read_config(path), path).arms]
+
+
+ARMS = arms_of(reproduction.STUDY)
 DICE = at_best("mask/Dice", "Dice")
 
 Curve = Callable[[float], float]
@@ -264,6 +265,7 @@ def test_every_row_names_an_arm_of_the_study() -> None:
     named |= {arm for claim in CLAIMS for arm in (claim.first, claim.second)}
     named |= {arm for _, arms in reproduction.CURVES.values() for arm in arms}
     assert named == set(ARMS)
+    assert set(arms_of(reproduction.FASHION_STUDY)) <= {system.arm for system in SYSTEMS}
 
 
 def test_convpose_trains_beyond_the_25_epochs_after_which_the_papers_gap_opened() -> None:
@@ -288,7 +290,9 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     (runs / "cnn11" / "seed_0").mkdir(parents=True)  # It has not ended.
     speeds = tmp_path / "speeds.json"
     speeds.write_text(json.dumps(dict.fromkeys(ARMS, 0.3) | {"harmonic_unet_mask": 0.9}))
+    write_run(tmp_path / "fashion" / "unet_triple" / "seed_0", 0.7)
     words = ["--runs", str(runs), "--output", str(page), "--speeds", str(speeds)]
+    words += ["--fashion", str(tmp_path / "fashion")]
     monkeypatch.setattr(sys, "argv", ["reproduction.py", *words])
     reproduction.main()
     text = page.read_text()
@@ -297,6 +301,9 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     assert "| none | no run has ended | none | 0 |" in text
     assert "harmonic_unet_mask<br>unet_mask | mask/Dice | 3.00 | " in text
     assert "resnet_fcn<br>resnet_deconv | heatmap/PCKh | 1.00 | no run has ended" in text
+    _, fashion = text.split("BODY_25\n")
+    assert "unet_triple.yaml) | Dice 0.700<br>squared error 0.5<br>cross entropy 0.5" in fashion
+    assert fashion.count("no run has ended") == len(arms_of(reproduction.FASHION_STUDY)) - 1
     assert page.with_suffix(".png").stat().st_size > 10_000
     assert f"4 runs of {len(ARMS)} arms" in capsys.readouterr().out
 
