@@ -4,13 +4,15 @@
 
 Copies study.json and, of each run that has ended, config.yaml, result.json and metrics.csv; and
 writes mean_pose.json from its predictions, which are too large to keep. Checkpoints are not copied.
-Runs that the target has already are not copied again. To resume an interrupted study from such a
-copy, run this with the two folders exchanged, and then `lightning study`, which does not repeat
-runs that have a result.json.
+Runs that the target has already are not copied again. Of absolute paths in study.json and
+config.yaml, only the last name is kept. To resume an interrupted study from such a copy, run this
+with the two folders exchanged, write the paths into study.json again, and start `lightning study`,
+which does not repeat runs that have a result.json.
 """
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def keep(study: Path, target: Path) -> list[Path]:
         The folders of the runs that were copied now.
     """
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(study / "study.json", target / "study.json")
+    _copy(study / "study.json", target / "study.json")
     copied = []
     for result in sorted(study.glob(f"*/seed_*/{RESULT}")):
         folder = result.parent
@@ -45,7 +47,7 @@ def keep(study: Path, target: Path) -> list[Path]:
         kept.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             if (folder / name).is_file():
-                shutil.copyfile(folder / name, kept / name)
+                _copy(folder / name, kept / name)
         if not (folder / MEAN_POSE).is_file() and _has_poses(folder):
             poses = vars(Run(folder).poses)
             text = json.dumps({name: values.tolist() for name, values in poses.items()})
@@ -53,6 +55,17 @@ def keep(study: Path, target: Path) -> list[Path]:
         shutil.copyfile(result, kept / RESULT)
         copied.append(kept)
     return copied
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file; the settings of a study and of a run without the machine's folders."""
+    if path.suffix not in (".json", ".yaml"):
+        shutil.copyfile(path, target)
+        return
+    text = path.read_text(encoding="utf-8")
+    # An absolute path is a whole value, or what follows "=".
+    reduced = re.sub(r"""((?:^|[\s"'=]))/(?:[^\s"'/]+/)*([^\s"'/]+)/?(?=["'\s]|$)""", r"\1\2", text)
+    target.write_text(reduced, encoding="utf-8")
 
 
 def _has_poses(folder: Path) -> bool:

@@ -22,11 +22,12 @@ def study(tmp_path: Path) -> Path:
     folder = tmp_path / "study"
     for arm in ("lstm", "mask"):
         write_run(folder / arm / "seed_0", 0.5)
-        (folder / arm / "seed_0" / "config.yaml").write_text("seed_everything: 0\n")
+        (folder / arm / "seed_0" / "config.yaml").write_text("root: /data/lspet\nsize: 1/2\n")
         (folder / arm / "seed_0" / "last.ckpt").touch()
     write_poses(folder / "lstm" / "seed_0", small(ORDER), POSES)
     (folder / "mask" / "seed_1").mkdir()
-    (folder / "study.json").write_text('{"arms": {}}')
+    words = ["--data.root", "/data/lspet", "--data.cache=/tmp/my/cache/", "a/b"]
+    (folder / "study.json").write_text(json.dumps({"options": words}))
     return folder
 
 
@@ -42,6 +43,14 @@ def test_what_is_kept_gives_the_same_figures(study: Path, tmp_path: Path) -> Non
     names = {path.name for path in kept.rglob("*") if path.is_file()}
     assert names == {"study.json", "config.yaml", "metrics.csv", RESULT, "mean_pose.json"}
     assert not (kept / "mask" / "seed_0" / "mean_pose.json").exists()
+
+
+def test_no_folder_of_the_machine_is_kept(study: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    keep(study, kept)
+    words = json.loads((kept / "study.json").read_text())["options"]
+    assert words == ["--data.root", "lspet", "--data.cache=cache", "a/b"]
+    assert (kept / "mask" / "seed_0" / "config.yaml").read_text() == "root: lspet\nsize: 1/2\n"
 
 
 def test_runs_that_are_kept_already_stay_as_they_are(study: Path, tmp_path: Path) -> None:
