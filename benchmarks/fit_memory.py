@@ -2,19 +2,21 @@
 
     python benchmarks/fit_memory.py [--people 400] [--epochs 20] [OPTIONS OF FIT]
 
-Runs `lightning fit` with its default loggers and callbacks, two workers and a cache of images on a
-table of people, and a small network. Prints, for each epoch, the largest memory of all processes
-together after any of its batches, in MiB, and how much more it is in the last epoch than in the
-second, before which all processes have started. The memory is the proportional set size (PSS)
-without the pages of files: the sum of Pss_Anon and Pss_Shmem. It contains what the training process
-has freed and keeps, in pieces that do not always fit what comes next; so the last line says how
-much of its heap is in use at the start of these two epochs, after a search for garbage. Linux with
+Runs `lightning fit` with its default loggers and callbacks, two workers for each loader and a cache
+of images on a table of people, and a small network. Prints, for each epoch, the largest memory of
+all processes together after any of its batches, in MiB, and how much more it is in the last epoch
+than in the second, before which all processes have started. The memory is the proportional set size
+(PSS) without the pages of files: the sum of Pss_Anon and Pss_Shmem. It contains what the training
+process has freed and keeps, in pieces that do not always fit what comes next. So the last lines say
+how much of it is in use at the start of these two epochs, after a search for garbage: MiB in the
+heap of glibc, and blocks of Python's own allocator, which has objects up to 512 bytes. Linux with
 glibc 2.33 or newer only.
 """
 
 import argparse
 import ctypes
 import gc
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,23 +27,27 @@ from training import WatchedFit
 
 from lightning_pose.commands.configs import find_config
 
-COUNTS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 """The fields of what mallinfo2(3) returns."""
 
 
 class Mallinfo(ctypes.Structure):
-    """What the allocator has of the system, and what of it is in use."""
+    """What the allocator has obtained from the system, and what of it is in use."""
 
-    _fields_ = [(name, ctypes.c_size_t) for name in COUNTS.split()]
+    _fields_ = [(name, ctypes.c_size_t) for name in FIELDS.split()]
 
 
-def in_use() -> float:
-    """MiB of this process's allocated blocks, after a search for garbage."""
+def in_use() -> tuple[float, int]:
+    """What this process has in use after a search for garbage.
+
+    Returns:
+        MiB in glibc's heap, and the number of small blocks in Python's own allocator.
+    """
     gc.collect()
     mallinfo = ctypes.CDLL(None).mallinfo2
     mallinfo.restype = Mallinfo
     found = mallinfo()
-    return float(found.uordblks + found.hblkhd) / 2**20
+    return float(found.uordblks + found.hblkhd) / 2**20, sys.getallocatedblocks()
 
 
 class MemoryMeter(pl.Callback):
@@ -52,13 +58,13 @@ class MemoryMeter(pl.Callback):
 
     Attributes:
         peaks: The largest memory of each epoch in MiB.
-        used: What is in use at the start of the second epoch and of the last, in MiB.
+        used: What `in_use` says at the start of the second epoch and of the last.
     """
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
         self.peaks: list[float] = []
-        self.used: list[float] = []
+        self.used: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self, *_: Any) -> None:
         if len(self.peaks) in (1, self.epochs - 1):
@@ -73,9 +79,11 @@ class MemoryMeter(pl.Callback):
             self.peaks[-1] = max(self.peaks[-1], total())
 
 
-def growth(first: float, last: float) -> str:
-    """How two figures in MiB compare."""
-    return f"{first:.1f} to {last:.1f} MiB, {last - first:+.1f} ({last / first - 1:+.1%})"
+def growth(first: float, last: float, unit: str) -> str:
+    """How two figures compare, with as many digits as they have."""
+    digits = 0 if isinstance(first, int) else 1
+    change = f"{last - first:+.{digits}f} ({last / first - 1:+.1%})"
+    return f"{first:.{digits}f} to {last:.{digits}f} {unit}, {change}"
 
 
 def main() -> None:
@@ -95,8 +103,11 @@ def main() -> None:
         WatchedFit(words, folder, meter)
     for epoch, peak in enumerate(meter.peaks):
         print(f"epoch {epoch:3} {peak:8.1f}")
-    print(f"all processes, epoch 1 to the last: {growth(meter.peaks[1], meter.peaks[-1])}")
-    print(f"in use in the training process:     {growth(meter.used[0], meter.used[-1])}")
+    (heap, blocks), *_, (last_heap, last_blocks) = *meter.used, meter.used[-1]
+    print("From epoch 1 to the last:")
+    print(f"all processes        {growth(meter.peaks[1], meter.peaks[-1], 'MiB')}")
+    print(f"in use: heap         {growth(heap, last_heap, 'MiB')}")
+    print(f"in use: Python's own {growth(blocks, last_blocks, 'blocks')}")
 
 
 if __name__ == "__main__":

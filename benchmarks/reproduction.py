@@ -115,10 +115,10 @@ U-Net took 30 h and 6.5 h, a ratio of 4.6.
 _FASHION = """
 ## With the 25 joints of BODY_25
 
-The U-Nets as the paper trains them, on whole images with a short side of 128 pixels, one at a time,
-for 100 epochs; only narrower (a width of 32 for 64), and on 63 fashion photographs for 5,000, of
-which 50 train. Masks were drawn by people, and joints labelled by BlazePose. Thirteen validation
-images decide nothing between two systems.
+These are the U-Nets as the paper trains them (whole images with a short side of 128 pixels, one per
+batch, 100 epochs), but half as wide, and on 63 fashion photographs instead of 5,000: 50 for
+training and 13 for validation, which are too few to decide between two systems. People drew the
+masks, and BlazePose labelled the joints.
 
 ```bash
 lightning study --study {study} --data.root FOLDER

@@ -1,11 +1,12 @@
-"""Files that are complete or not there, even if the process is killed while it writes them."""
+"""Files that are complete or not there, even if the process or the machine stops meanwhile."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["PART", "replacing"]
+__all__ = ["PART", "replacing", "sync_file", "sync_folder"]
 
 PART = ".part"
 """The suffix of a file that is not complete yet."""
@@ -13,7 +14,7 @@ PART = ".part"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file beside its final place, and rename it once it is complete.
+    """Write a file beside its final place, and rename it once it is complete and on disk.
 
     Args:
         path: The file; one that is there is replaced.
@@ -35,7 +36,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with aside.open("wb") as file:
             yield file
+        sync_file(aside)
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what a file contains would survive a power failure."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a rename in a folder would survive a power failure, on systems that can say."""
+    # The file is in its place already; some network drives refuse this, and so does Windows.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

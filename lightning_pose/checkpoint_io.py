@@ -1,8 +1,6 @@
 """Writing a checkpoint so that the one before it is never lost."""
 
-import contextlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from lightning_pose.atomic import replacing
 from lightning_pose.errors import CheckpointError
 
 __all__ = ["AtomicCheckpointIO"]
@@ -37,32 +36,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         # In memory first, because torch's writer does not say in which way a disk failed it.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        aside = path.with_name(f"{path.name}.part")
         try:
-            with aside.open("wb") as file:
+            with replacing(path) as file:
                 file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                aside.unlink(missing_ok=True)
-            if not isinstance(error, OSError):
-                raise
+        except OSError as error:
             raise CheckpointError(
                 f"Expected to write {path}, found that it cannot be written ({error.strerror}); "
                 "earlier checkpoints are kept: free disk space or correct the permissions, and go "
                 "on with --ckpt_path auto."
             ) from error
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power failure, on systems and disks that can."""
-    # The checkpoint is in place already; some network drives refuse this, and so does Windows.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -35,8 +35,8 @@ class GradientTelemetry(Callback):
       0 if they are in conflict; heads that read different feature maps have none.
 
     pictures/gradients.png in the run's folder (`trainer.default_root_dir`) shows both over time. It
-    is drawn anew after every validation with a measurement before it. A model with one head is not
-    measured.
+    is drawn again after a validation if something was measured since the last picture. A model with
+    one head is not measured.
 
     Args:
         every_n_steps: Optimiser steps from one measurement to the next, 1 or more. A measurement
@@ -64,11 +64,12 @@ class GradientTelemetry(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"measured": self.measured}
+        return {"measured": self.measured, "drawn": self._drawn}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.measured = state_dict["measured"]
+        self._drawn = state_dict.get("drawn", 0)  # Not in older checkpoints.
 
     def on_before_backward(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor

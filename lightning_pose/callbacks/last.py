@@ -14,12 +14,14 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.optim import Optimizer
 from typing_extensions import override
 
+from lightning_pose.atomic import sync_file, sync_folder
 from lightning_pose.errors import ConfigError
 from lightning_pose.runs import LAST, PREVIOUS
 
 __all__ = ["LastCheckpoint"]
 
 _NEW = f"new.{LAST}"
+_LOGGED = ("metrics.csv", "events.out.tfevents*")
 """A checkpoint that is not in its place yet."""
 
 
@@ -29,8 +31,8 @@ class LastCheckpoint(Checkpoint):
     It is written after every validation, at the end of training, at SIGTERM and Ctrl-C, and every
     so many steps and minutes. The one before stays as last.previous.ckpt. It is only written
     between two optimiser steps, and never before a validation that is due. It takes its place once
-    the loggers have written what the steps before it have logged: a resumed run drops what was
-    logged after its checkpoint, and would miss what was not.
+    metrics.csv and TensorBoard's files hold on disk what the steps before it have logged: a resumed
+    run drops what was logged after its checkpoint, and would miss what was not.
 
     SIGTERM and Ctrl-C end a run in all of its processes at the next such place, with last.ckpt
     written there. A single process that is in a validation ends at once, and last.ckpt stays that
@@ -115,8 +117,8 @@ class LastCheckpoint(Checkpoint):
             if self._signal == number:
                 raise KeyboardInterrupt
             rank_zero_info(
-                "Interrupted: the run ends after this step, with last.ckpt written. Press Ctrl-C "
-                "again to end it at once."
+                "Interrupted: the run ends after this step, with last.ckpt written, or at once if "
+                "it is in a validation. Press Ctrl-C again to end it at once."
             )
         self._signal = number
 
@@ -213,10 +215,14 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
+            for pattern in _LOGGED:
+                for path in self.folder.glob(pattern):
+                    sync_file(path)
             last = self.folder / LAST
             if last.is_file():
                 last.replace(self.folder / PREVIOUS)
             (self.folder / _NEW).replace(last)
+            sync_folder(self.folder)
 
     def _note_saved(self, trainer: pl.Trainer) -> None:
         self._saved_at, self._saved_time, self._due = trainer.global_step, time.monotonic(), False

@@ -19,7 +19,7 @@ def save_picture(
     picture: UInt8[np.ndarray, "H W 3"],
     suffix: str = "",
 ) -> None:
-    """Write a picture of the present validation, and send it to the loggers.
+    """Write a picture of this validation, and send it to the loggers.
 
     Args:
         trainer: Knows the epoch, the step and the loggers.
@@ -32,6 +32,6 @@ def save_picture(
     # The number of the last step, as in metrics.csv.
     step = max(0, trainer.global_step - 1)
     path = folder / f"epoch_{trainer.current_epoch:03d}_step_{step:06d}{suffix}.png"
-    # In 0.4 of the time that the default level takes; the file is 9 % larger.
+    # Takes 0.4 times as long as the default level, for a file that is 9 % larger.
     Image.fromarray(picture).save(path, compress_level=3)
     log_image(trainer.loggers, name, picture, step)

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from lightning_pose.atomic import replacing
 from lightning_pose.batch import Batch
 from lightning_pose.geometry import crop_scale
 from lightning_pose.metrics import Judgement
@@ -78,11 +79,8 @@ class SavePredictions(Callback):
             return
         table: dict[str, Any] = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         order = np.argsort(table["person_id"], kind="stable")
-        # Written to a temporary file and renamed, so that a run killed here keeps its previous
-        # file.
-        aside = self.path.with_suffix(".part.npz")
-        np.savez_compressed(aside, **{key: column[order] for key, column in table.items()})
-        aside.replace(self.path)
+        with replacing(self.path) as file:
+            np.savez_compressed(file, **{key: column[order] for key, column in table.items()})
 
 
 def _columns(found: Judgement, batch: Batch) -> dict[str, np.ndarray]:

@@ -146,8 +146,8 @@ class RunSummary(Callback):
             ]
             lines += [f"Note: {self._caveat}"] if self._caveat else []
         if interrupted and (self.run / "last.ckpt").is_file():
-            config, last = (shlex.quote(str(self.run / n)) for n in ("config.yaml", "last.ckpt"))
-            lines += [f"Resume: lightning fit --config {config} --ckpt_path {last}"]
+            config, name = (shlex.quote(str(n)) for n in (self.run / "config.yaml", self.run.name))
+            lines += [f"Resume: lightning fit --config {config} --run {name} --ckpt_path auto"]
         for line in lines:
             # Without wrapping and markup, so that the command can be copied in one piece.
             console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)

@@ -62,7 +62,8 @@ def _newest_checkpoint(run: Run, allow: Sequence[str]) -> str:
     try:
         content = checkpoint.read(newest, allow)
     except CheckpointError as error:
-        if not others:
+        # A file that cannot be read now may be whole.
+        if not others or isinstance(error.__cause__, OSError):
             raise
         (newest,) = others
         content = checkpoint.read(newest, allow)

@@ -124,6 +124,20 @@ def test_the_loggers_get_the_numbers_and_the_picture(tmp_path):
     assert [event.step for event in events.Images("gradient")] == [0, 2]
 
 
+def test_a_resumed_training_does_not_draw_again_what_was_drawn(tmp_path):
+    before, resumed = GradientTelemetry(1), GradientTelemetry(1)
+    fit(tmp_path / "before", before, limit_val_batches=1)
+    assert (tmp_path / "before" / "pictures" / "gradients.png").is_file()
+    resumed.load_state_dict(before.state_dict())
+    trainer = pl.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path / "after")
+    trainer.state.fn = "fit"
+    resumed.on_validation_end(trainer, pl.LightningModule())
+    assert not (tmp_path / "after").exists()
+    resumed.measured[2] = resumed.measured[1]
+    resumed.on_validation_end(trainer, pl.LightningModule())
+    assert (tmp_path / "after" / "pictures" / "gradients.png").is_file()
+
+
 def test_the_picture_shows_what_was_measured_so_far(tmp_path):
     fit(tmp_path / "one", GradientTelemetry(1), limit_val_batches=1)
     fit(tmp_path / "two", GradientTelemetry(1), max_epochs=2, limit_val_batches=1)

@@ -139,10 +139,11 @@ def test_a_file_that_cannot_be_finished_leaves_the_one_before(tmp_path, monkeypa
     before = path.read_bytes()
 
     def full(file, **columns):
-        Path(file).write_bytes(b"half")
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OSError, match="No space"):
         written(path, make_people(3))
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -141,7 +141,7 @@ def test_after_an_interruption_it_says_how_to_go_on(tmp_path, capsys) -> None:
     (run / "last.ckpt").touch()
     summary.print(interrupted=True)
     (command,) = (line for line in capsys.readouterr().out.splitlines() if "Resume: " in line)
-    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "last.ckpt")]
+    words = ["--config", str(run / "config.yaml"), "--run", "my runs", "--ckpt_path", "auto"]
     assert shlex.split(command.removeprefix("Resume: ")) == ["lightning", "fit", *words]
 
 

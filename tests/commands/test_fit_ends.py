@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_pose.batch import Batch
-from lightning_pose.callbacks import LastCheckpoint
+from lightning_pose.callbacks import LastCheckpoint, last
 from lightning_pose.checkpoint_io import AtomicCheckpointIO
 from lightning_pose.cli import main
 from lightning_pose.commands.stopped import exit_status
@@ -99,7 +99,7 @@ def test_the_minutes_between_checkpoints_are_chosen_on_the_command_line(
 
 
 @pytest.mark.parametrize("strategy", ["auto", "{class_path: SingleDeviceStrategy}"])
-def test_checkpoints_are_written_durably_with_every_strategy(
+def test_checkpoints_are_written_by_our_plugin(
     here: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     used = []
@@ -113,6 +113,25 @@ def test_checkpoints_are_written_durably_with_every_strategy(
     words = ["--config", "tiny.yaml", "--trainer.max_epochs", "1", "--trainer.strategy", strategy]
     assert main(["fit", *words]) == 0
     assert used == ["best.ckpt", "new.last.ckpt"]
+
+
+def test_what_was_logged_is_on_disk_before_the_checkpoint_takes_its_place(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace = Path.replace
+
+    def note_replace(path: Path, target: Path) -> Path:
+        done.append(Path(target).name)
+        return replace(path, target)
+
+    monkeypatch.setattr(last, "sync_file", lambda path: done.append(path.name.split(".out.")[0]))
+    monkeypatch.setattr(last, "sync_folder", lambda path: done.append(path.name))
+    monkeypatch.setattr(Path, "replace", note_replace)
+    assert main(["fit", "--config", "tiny.yaml", "--trainer.max_epochs", "1", "--run", "on"]) == 0
+    place = done.index("last.ckpt")
+    assert set(done[place - 2 : place]) == {"metrics.csv", "events"}
+    assert done[place + 1] == "on"
 
 
 @pytest.mark.parametrize("rank", [0, 1])

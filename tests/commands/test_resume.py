@@ -1,5 +1,6 @@
 """A run that was stopped anywhere and continued equals one that was not, bit for bit."""
 
+import errno
 import json
 import signal
 from collections.abc import Iterator
@@ -79,12 +80,13 @@ def content(run: Path) -> dict[str, object]:
     best = torch.load(run / "best.ckpt", weights_only=True)
     result = json.loads((run / "result.json").read_text())
     del result["seconds"]
-    events = EventAccumulator(str(run))
+    events = EventAccumulator(str(run), {"images": 0})  # All of them.
     events.Reload()
     scalars = {
         tag: [(event.step, event.value) for event in events.Scalars(tag)]
         for tag in events.Tags()["scalars"]
     }
+    images = {tag: [event.step for event in events.Images(tag)] for tag in events.Tags()["images"]}
     # The weights of the heads' losses are in the model, too.
     average = ("current_model_state", "averaging_state")
     return {
@@ -101,6 +103,7 @@ def content(run: Path) -> dict[str, object]:
         "rows": rows(run / "metrics.csv"),
         "result": result,
         "scalars": scalars,
+        "images": images,
         "pictures": sorted(path.name for path in (run / "pictures").iterdir()),
     }
 
@@ -244,6 +247,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert previous.read_bytes() == whole
     assert main([*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]) == 0
     assert json.loads((run / "result.json").read_text())["steps"] == 8
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stop_after_an_epoch("--save_every_n_steps=1")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", denied)
+    words = [*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]
+    assert "cannot be opened (Permission denied)" in refused(capsys, *words)
+    assert (run / "last.ckpt").is_file()
+    assert not (run / "last.damaged.ckpt").exists()
 
 
 def test_a_signal_before_the_first_hook_of_a_resumed_training_is_kept(
