@@ -103,7 +103,7 @@ def main() -> None:
         WatchedFit(words, folder, meter)
     for epoch, peak in enumerate(meter.peaks):
         print(f"epoch {epoch:3} {peak:8.1f}")
-    (heap, blocks), *_, (last_heap, last_blocks) = *meter.used, meter.used[-1]
+    (heap, blocks), (last_heap, last_blocks) = meter.used[0], meter.used[-1]
     print("From epoch 1 to the last:")
     print(f"all processes        {growth(meter.peaks[1], meter.peaks[-1], 'MiB')}")
     print(f"in use: heap         {growth(heap, last_heap, 'MiB')}")

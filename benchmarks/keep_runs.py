@@ -12,12 +12,12 @@ which does not repeat runs that have a result.json.
 
 import argparse
 import json
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.record import without_folders
 from benchmarks.study_runs import MEAN_POSE, Run
 from lightning_pose.checkpoint import read_spec
 from lightning_pose.runs import RESULT
@@ -62,10 +62,7 @@ def _copy(path: Path, target: Path) -> None:
     if path.suffix not in (".json", ".yaml"):
         shutil.copyfile(path, target)
         return
-    text = path.read_text(encoding="utf-8")
-    # An absolute path is a whole value, or what follows "=".
-    reduced = re.sub(r"""((?:^|[\s"'=]))/(?:[^\s"'/]+/)*([^\s"'/]+)/?(?=["'\s]|$)""", r"\1\2", text)
-    target.write_text(reduced, encoding="utf-8")
+    target.write_text(without_folders(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _has_poses(folder: Path) -> bool:

@@ -19,7 +19,7 @@ def save_picture(
     picture: UInt8[np.ndarray, "H W 3"],
     suffix: str = "",
 ) -> None:
-    """Write a picture of this validation, and send it to the loggers.
+    """Write a picture after a validation, and send it to the loggers.
 
     Args:
         trainer: Knows the epoch, the step and the loggers.
