@@ -51,7 +51,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until a rename in a folder would survive a power failure, where the system supports that."""
+    """Wait until a rename in a folder would survive a power failure, where that is possible."""
     # The file is in its place already; some network drives refuse this, and so does Windows.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

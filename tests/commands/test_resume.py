@@ -254,8 +254,12 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(
 ) -> None:
     run = stop_after_an_epoch("--save_every_n_steps=1")
 
-    def denied(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    load = torch.load
+
+    def denied(path: Path, **options: object) -> object:
+        if Path(path).name == "last.ckpt":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return load(path, **options)
 
     monkeypatch.setattr(torch, "load", denied)
     words = [*SHORT, "--save_every_n_steps=1", "--ckpt_path=auto"]
