@@ -1,22 +1,16 @@
 """labels.csv: image-level labels of a folder of images, one row per image."""
 
-import csv
-import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64
 
-from lightning_pose.errors import DataError
+from lightning_pose.datasets.labels import Column, LabelColumn, parse_label
+from lightning_pose.datasets.table_csv import csv_records
+from lightning_pose.datasets.table_rows import quoted, refusal, some
 
 __all__ = ["LabelTable", "read_label_table"]
-
-_LARGEST = float(np.finfo(np.float32).max)
-
-Column = Int64[np.ndarray, " R"] | Float32[np.ndarray, " R"]
 
 
 @dataclass(frozen=True)
@@ -76,69 +70,29 @@ def read_label_table(path: Path) -> LabelTable:
     """
     if not path.exists():
         return LabelTable()
-    names, rows = _read_cells(path)
-    if names.count("image") != 1 or len(set(names)) < len(names) or not all(names):
-        raise DataError(
-            f"Expected a column 'image' and other columns of different names in {path}, found "
-            f"{names}; name the columns in the first row, with commas between them."
-        )
-    table = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
-    images = table.pop("image")
-    for image, count in Counter(images).items():
-        if count > 1 or not image:
-            raise DataError(
-                f"Expected the name of a different image in each row of {path}, found {image!r} in "
-                f"{count} of them; keep one row for each image."
-            )
-    classes, columns = {}, {}
-    for name, cells in table.items():
-        classes[name], columns[name] = _column(name, cells, path)
-    return LabelTable(images, classes, columns)
-
-
-def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns and the cells of the other rows, without surrounding spaces."""
-    try:
-        # Spreadsheets begin their files with a byte order mark.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
-            cells = [[cell.strip() for cell in line] for line in lines]
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"Expected a CSV file in UTF-8 in {path}, found that it cannot be read ({error}); save "
-            "it again, or remove it to train without image-level labels."
-        ) from error
-    names, *rows = [row for row in cells if any(row)] or [[]]
-    for row in rows:
-        if len(row) != len(names):
-            raise DataError(
-                f"Expected {len(names)} cells in every row of {path}, found {len(row)} in the row "
-                f"of {row[0]!r}; put text that contains commas in double quotes."
-            )
-    return names, rows
-
-
-def _column(name: str, cells: Sequence[str], path: Path) -> tuple[list[str], Column]:
-    """The classes and the values of a label."""
-    numbers, classes = {"": math.nan}, []
-    for cell in sorted(set(cells) - {""}):
-        try:
-            numbers[cell] = float(cell)
-        except ValueError:
-            classes.append(cell)
-        else:
-            if not abs(numbers[cell]) <= _LARGEST:
-                raise DataError(
-                    f"Expected finite numbers in the column {name!r} of {path}, found {cell!r}; "
-                    "leave a cell empty where the label is unknown."
-                )
-    if not classes:
-        return [], np.array([numbers[cell] for cell in cells], dtype=np.float32)
-    if len(numbers) > 1:
-        raise DataError(
-            f"Expected either numbers or the names of classes in the column {name!r} of {path}, "
-            f"found {list(numbers)[1]!r} and {classes[0]!r}; leave a cell empty where the label is "
-            "unknown."
-        )
-    place = {"": -1, **{label: index for index, label in enumerate(classes)}}
-    return classes, np.array([place[cell] for cell in cells], dtype=np.int64)
+    records = csv_records(path)
+    line, header = next(records, (1, []))
+    names = [name.strip() for name in header]
+    if "image" not in names or len(set(names)) < len(names) or not all(names):
+        expected = "a column 'image' and other columns of different names"
+        advice = "name the columns in the first row, with commas between them"
+        raise refusal(path, line, expected, some(names) or "none", advice)
+    place = names.index("image")
+    images: dict[str, int] = {}
+    labels = [LabelColumn(path, name) for name in names if name != "image"]
+    for line, cells in records:
+        if len(cells) != len(names):
+            advice = "put text that contains commas in double quotes"
+            raise refusal(path, line, f"{len(names)} cells", str(len(cells)), advice)
+        image = cells.pop(place).strip()
+        if not image or image in images:
+            found = f"{quoted(image)} as in line {images[image]}" if image else "none"
+            raise refusal(path, line, "the name of another image", found, "give each image one row")
+        images[image] = line
+        for label, cell in zip(labels, cells, strict=True):
+            label.append(line, parse_label(cell))
+    return LabelTable(
+        list(images),
+        {label.name: label.classes for label in labels},
+        {label.name: label.values() for label in labels},
+    )

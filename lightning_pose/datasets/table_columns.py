@@ -4,12 +4,13 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import isnan, nan
+from math import isnan
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from lightning_pose.datasets.labels import LabelColumn
 from lightning_pose.datasets.measures import joint_boxes, segment_lengths
 from lightning_pose.datasets.table_rows import OpenTable, Row, quoted, refusal
 from lightning_pose.errors import DataError
@@ -20,8 +21,6 @@ __all__ = ["People", "read_people"]
 
 _NUMBERS_AT_ONCE = 200_000
 _FARTHEST = 1e6
-_LARGEST = float(np.finfo(np.float32).max)
-_MOST_CLASSES = 1000
 _LONGEST_NAME = 1000
 _SPLITS = (b"train", b"val", b"test")
 
@@ -60,7 +59,8 @@ def read_people(path: Path, table: OpenTable, skeleton: Skeleton) -> People:
     Raises:
         DataError: A line cannot be used, or there is none.
     """
-    lines, visibility, labels = array("q"), bytearray(), [_Label(path, n) for n in table.labels]
+    lines, visibility = array("q"), bytearray()
+    labels = [LabelColumn(path, name) for name in table.labels]
     keypoints, box, head, torso = (array("f") for _ in range(4))
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
@@ -83,7 +83,8 @@ def read_people(path: Path, table: OpenTable, skeleton: Skeleton) -> People:
         masks.append(_files(path, "mask", rows))
         splits.append(_splits(path, rows, has_splits))
         for place, label in enumerate(labels):
-            label.extend(rows, place)
+            for row in rows:
+                label.append(row.line, row.labels[place])
     if not lines:
         raise DataError(f"Expected at least one person in {path}, found none; add a line for each.")
     count, mask = len(lines), np.concatenate(masks)
@@ -97,9 +98,9 @@ def read_people(path: Path, table: OpenTable, skeleton: Skeleton) -> People:
             area=np.zeros(count, dtype=np.float32),
             person_id=np.frombuffer(lines, np.int64),
             image_id=np.concatenate(images),
-            labels={label.name: label.column() for label in labels},
+            labels={label.name: label.values() for label in labels},
         ),
-        classes={label.name: sorted(label.classes) for label in labels},
+        classes={label.name: label.classes for label in labels},
         has_boxes=has_boxes,
         mask=mask if (mask != b"").any() else None,
         split=np.concatenate(splits) if has_splits else None,
@@ -180,51 +181,3 @@ def _splits(path: Path, rows: Sequence[Row], has_splits: bool) -> np.ndarray:
             expected, advice = "no split, as for the first person,", "name that of everybody"
             raise refusal(path, row.line, expected, quoted(row.split), advice)
     return np.array(names)
-
-
-class _Label:
-    """An image-level label of the people so far: numbers, or classes counted from 0."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.path = path
-        self.name = name
-        self.values = array("f")
-        self.classes: dict[str, int] = {}
-        self.kind: type | None = None
-
-    def extend(self, rows: Sequence[Row], place: int) -> None:
-        """Add the label that is at a place in each row."""
-        for row in rows:
-            value = row.labels[place]
-            if value is not None:
-                self._check(row.line, value)
-            if isinstance(value, str):
-                value = self.classes.setdefault(value, len(self.classes))
-            self.values.append(nan if value is None else value)
-
-    def _check(self, line: int, value: float | str) -> None:
-        self.kind = self.kind or type(value)
-        is_many = len(self.classes) >= _MOST_CLASSES and value not in self.classes
-        is_large = isinstance(value, float) and not abs(value) < _LARGEST
-        for is_bad, expected, advice in (
-            (
-                type(value) is not self.kind,
-                "a number" if self.kind is float else "a text that is no number",
-                "a label is a number for everybody, or a class for everybody",
-            ),
-            (is_large, "a finite number", "leave out what is not known"),
-            (is_many, f"at most {_MOST_CLASSES} classes", "remove a label that is not one"),
-        ):
-            if is_bad:
-                expected = f"{expected} as the label {self.name!r}"
-                raise refusal(self.path, line, expected, quoted(value), advice)
-
-    def column(self) -> np.ndarray:
-        """The label of everybody; the classes are counted in alphabetical order."""
-        values = np.frombuffer(self.values, dtype=np.float32)
-        if not self.classes:
-            return values
-        places = np.empty(len(self.classes), dtype=np.int32)
-        places[[self.classes[name] for name in sorted(self.classes)]] = np.arange(len(places))
-        is_unknown = np.isnan(values)
-        return np.where(is_unknown, -1, places[np.where(is_unknown, 0, values).astype(np.int32)])

@@ -7,6 +7,7 @@ from math import isfinite, nan
 from operator import itemgetter
 from pathlib import Path
 
+from lightning_pose.datasets.labels import parse_label
 from lightning_pose.datasets.table_rows import (
     OpenTable,
     Row,
@@ -17,7 +18,7 @@ from lightning_pose.datasets.table_rows import (
     text_lines,
 )
 
-__all__ = ["open_csv"]
+__all__ = ["csv_records", "open_csv"]
 
 _BOX = ("x0", "y0", "x1", "y1")
 _TEXTS = ("image", "mask", "split")
@@ -36,7 +37,7 @@ def open_csv(path: Path, skeleton: Sequence[str] | None) -> OpenTable:
     Raises:
         DataError: The header cannot be used, or its joints are not those of the skeleton.
     """
-    records = _records(path)
+    records = csv_records(path)
     line, header = next(records, (1, []))
     header = [name.strip() for name in header]
     _check_header(path, line, header)
@@ -64,14 +65,24 @@ def open_csv(path: Path, skeleton: Sequence[str] | None) -> OpenTable:
         if not values or not isfinite(sum([value for value in values if value is not nan])):
             _check_numbers(path, line, numbers, written)
         image, mask, split = (cell.strip() for cell in pick_texts(cells))
-        classes = [_label(cells[columns[name]].strip()) for name in labels]
+        classes = [parse_label(cells[columns[name]]) for name in labels]
         return Row(line, image, mask, split, values[:4], values[4:], classes)
 
     return OpenTable(joints, labels, (row(*record) for record in records))
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records that are not empty, each with the number of its last line."""
+def csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV record by record.
+
+    Args:
+        path: The file, in UTF-8.
+
+    Yields:
+        The number of a record's last line and its cells, for those that are not empty.
+
+    Raises:
+        DataError: The file cannot be read, or quotes are wrong.
+    """
     reader = csv.reader(text_lines(path), strict=True, skipinitialspace=True)
     while True:
         try:
@@ -148,12 +159,3 @@ def _check_numbers(path: Path, line: int, names: Sequence[str], cells: Sequence[
         if not is_fine:
             advice = "write it with a decimal point, and leave the cell empty where it is unknown"
             raise refusal(path, line, f"a number in column {name!r}", quoted(cell), advice)
-
-
-def _label(cell: str) -> float | str | None:
-    """A number if the cell is one, else the name of a class."""
-    try:
-        # To Python, 1_000 is a number.
-        return float(cell) if "_" not in cell else cell
-    except ValueError:
-        return cell or None
