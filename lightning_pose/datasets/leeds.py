@@ -1,10 +1,14 @@
 """What Leeds Sports Pose and its extension share: joints.mat, and images and masks by number."""
 
+from abc import abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
+from typing_extensions import override
 
+from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.images import image_size, read_image
 from lightning_pose.datasets.masks import read_mask
 from lightning_pose.datasets.matlab import read_mat
@@ -13,10 +17,59 @@ from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.sample import Annotations, Pixels
 from lightning_pose.skeletons import LSP14
 
-__all__ = ["NumberedImages", "check_joints", "people_in_range", "read_joints"]
+__all__ = ["LeedsDataset", "check_joints", "read_joints"]
 
 
-class NumberedImages:
+class LeedsDataset(PoseDataset):
+    """People of Leeds Sports Pose or of its extension, one per image.
+
+    `LSPDataset` and `LSPExtendedDataset` say what their files have, and read them.
+
+    Args:
+        root: The folder.
+        first: Number of the first image to use, from 1.
+        last: Number of the last image to use; by default the last one there is.
+
+    Attributes:
+        digits: The number of digits in the name of an image.
+
+    Raises:
+        ConfigError: There is no such folder, or it has no images with these numbers.
+        DataError: Files are missing, damaged or do not fit together.
+    """
+
+    digits: ClassVar[int]
+
+    def __init__(self, root: str | Path, first: int = 1, last: int | None = None) -> None:
+        self.root = Path(root).expanduser()
+        self.skeleton = LSP14
+        self.labels: dict[str, list[str]] = {}
+        keypoints, visibility = self.read_people()
+        self.first = first
+        self.last = len(keypoints) if last is None else last
+        self.images = _NumberedImages(self.root, self.digits, len(keypoints))
+        self.annotations = _people_in_range(self.images, keypoints, visibility, first, self.last)
+        self.person_ids = self.annotations.person_id
+        self.has_mask = self.images.has_mask[first - 1 : self.last]
+
+    @abstractmethod
+    def read_people(self) -> tuple[Float32[np.ndarray, "N 14 2"], UInt8[np.ndarray, "N 14"]]:
+        """Read joints.mat and convert its conventions: pixels from 0, and COCO's flags."""
+
+    @override
+    def files(self, index: int) -> tuple[Path, ...]:
+        return self.images.files(int(self.person_ids[index]))
+
+    @override
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.images.size(int(self.person_ids[index]))
+
+    @override
+    def read(self, index: int, shrink: int = 1) -> Pixels:
+        return self.images.read(int(self.person_ids[index]), shrink)
+
+
+class _NumberedImages:
     """The files images/im00001.jpg to the last, and masks/im00001.png, any of which may be missing.
 
     Args:
@@ -178,28 +231,14 @@ def check_joints(
         )
 
 
-def people_in_range(
-    images: NumberedImages,
+def _people_in_range(
+    images: _NumberedImages,
     keypoints: Float32[np.ndarray, "N 14 2"],
     visibility: UInt8[np.ndarray, "N 14"],
     first: int,
     last: int,
 ) -> Annotations:
-    """The table of the people in a range of images, with what follows from the joints.
-
-    Args:
-        images: The images.
-        keypoints: (x, y) of everyone in source pixels.
-        visibility: COCO's flags of everyone.
-        first: Number of the first image to use, from 1.
-        last: Number of the last image to use.
-
-    Returns:
-        The annotations; the `person_id` is the number of the image, and the area is unknown.
-
-    Raises:
-        ConfigError: There are no images with these numbers.
-    """
+    """The table of the people in a range of images, with what follows from the joints."""
     if not 1 <= first <= last <= len(keypoints):
         raise ConfigError(
             f"Expected a range of images within 1 to {len(keypoints)}, which {images.root} "

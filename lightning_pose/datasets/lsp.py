@@ -1,27 +1,17 @@
 """Leeds Sports Pose (Johnson and Everingham, BMVC 2010), optionally with masks."""
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float32, UInt8
 from typing_extensions import override
 
-from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.leeds import (
-    NumberedImages,
-    check_joints,
-    people_in_range,
-    read_joints,
-)
-from lightning_pose.sample import Pixels
-from lightning_pose.skeletons import LSP14
+from lightning_pose.datasets.leeds import LeedsDataset, check_joints, read_joints
 
 __all__ = ["LSPDataset"]
 
 _NAME = "Leeds Sports Pose"
 
 
-class LSPDataset(PoseDataset):
+class LSPDataset(LeedsDataset):
     """People of Leeds Sports Pose, one per image (Johnson and Everingham, BMVC 2010).
 
     Both releases, that with people about 150 pixels tall and that of the original size, have the
@@ -54,38 +44,13 @@ class LSPDataset(PoseDataset):
         DataError: Files are missing, damaged or do not fit together.
     """
 
-    def __init__(self, root: str | Path, first: int = 1, last: int | None = None) -> None:
-        self.root = Path(root).expanduser()
-        self.skeleton = LSP14
-        self.labels: dict[str, list[str]] = {}
-        keypoints, visibility = _read_people(self.root)
-        self.first = first
-        self.last = len(keypoints) if last is None else last
-        self.images = NumberedImages(self.root, 4, len(keypoints))
-        self.annotations = people_in_range(self.images, keypoints, visibility, first, self.last)
-        self.person_ids = self.annotations.person_id
-        self.has_mask = self.images.has_mask[first - 1 : self.last]
+    digits = 4
 
     @override
-    def files(self, index: int) -> tuple[Path, ...]:
-        return self.images.files(int(self.person_ids[index]))
-
-    @override
-    def image_size(self, index: int) -> tuple[int, int]:
-        return self.images.size(int(self.person_ids[index]))
-
-    @override
-    def read(self, index: int, shrink: int = 1) -> Pixels:
-        return self.images.read(int(self.person_ids[index]), shrink)
-
-
-def _read_people(
-    root: Path,
-) -> tuple[Float32[np.ndarray, "N 14 2"], UInt8[np.ndarray, "N 14"]]:
-    """Read joints.mat and convert its conventions: pixels from 0, and its flag to COCO's."""
-    otherwise = "LSPExtendedDataset for that of Leeds Sports Pose Extended"
-    joints = read_joints(root, (3, 14), _NAME, otherwise)
-    people = joints.transpose(2, 1, 0).astype(np.float64)
-    points, flags = people[:, :, :2], people[:, :, 2]
-    check_joints(root, points, flags, np.ones(flags.shape, dtype=np.bool_), _NAME)
-    return (points - 1).astype(np.float32), np.where(flags == 1, 1, 2).astype(np.uint8)
+    def read_people(self) -> tuple[Float32[np.ndarray, "N 14 2"], UInt8[np.ndarray, "N 14"]]:
+        otherwise = "LSPExtendedDataset for that of Leeds Sports Pose Extended"
+        joints = read_joints(self.root, (3, 14), _NAME, otherwise)
+        people = joints.transpose(2, 1, 0).astype(np.float64)
+        points, flags = people[:, :, :2], people[:, :, 2]
+        check_joints(self.root, points, flags, np.ones(flags.shape, dtype=np.bool_), _NAME)
+        return (points - 1).astype(np.float32), np.where(flags == 1, 1, 2).astype(np.uint8)

@@ -1,27 +1,17 @@
 """Leeds Sports Pose Extended (Johnson and Everingham, CVPR 2011), optionally with masks."""
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float32, UInt8
 from typing_extensions import override
 
-from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.leeds import (
-    NumberedImages,
-    check_joints,
-    people_in_range,
-    read_joints,
-)
-from lightning_pose.sample import Pixels
-from lightning_pose.skeletons import LSP14
+from lightning_pose.datasets.leeds import LeedsDataset, check_joints, read_joints
 
 __all__ = ["LSPExtendedDataset"]
 
 _NAME = "Leeds Sports Pose Extended"
 
 
-class LSPExtendedDataset(PoseDataset):
+class LSPExtendedDataset(LeedsDataset):
     """People of Leeds Sports Pose Extended, one per image (Johnson and Everingham, 2011).
 
     The folder is laid out as published, plus optional masks:
@@ -45,39 +35,14 @@ class LSPExtendedDataset(PoseDataset):
         DataError: Files are missing, damaged or do not fit together.
     """
 
-    def __init__(self, root: str | Path, first: int = 1, last: int | None = None) -> None:
-        self.root = Path(root).expanduser()
-        self.skeleton = LSP14
-        self.labels: dict[str, list[str]] = {}
-        keypoints, visibility = _read_people(self.root)
-        self.first = first
-        self.last = len(keypoints) if last is None else last
-        self.images = NumberedImages(self.root, 5, len(keypoints))
-        self.annotations = people_in_range(self.images, keypoints, visibility, first, self.last)
-        self.person_ids = self.annotations.person_id
-        self.has_mask = self.images.has_mask[first - 1 : self.last]
+    digits = 5
 
     @override
-    def files(self, index: int) -> tuple[Path, ...]:
-        return self.images.files(int(self.person_ids[index]))
-
-    @override
-    def image_size(self, index: int) -> tuple[int, int]:
-        return self.images.size(int(self.person_ids[index]))
-
-    @override
-    def read(self, index: int, shrink: int = 1) -> Pixels:
-        return self.images.read(int(self.person_ids[index]), shrink)
-
-
-def _read_people(
-    root: Path,
-) -> tuple[Float32[np.ndarray, "N 14 2"], UInt8[np.ndarray, "N 14"]]:
-    """Read joints.mat and convert its conventions: junk to (0, 0), its flag to COCO's."""
-    joints = read_joints(root, (14, 3), _NAME, "LSPDataset for that of Leeds Sports Pose")
-    people = joints.transpose(2, 0, 1).astype(np.float64)
-    points, flags = people[:, :, :2], people[:, :, 2]
-    visible = flags == 1
-    check_joints(root, points, flags, visible, _NAME)
-    keypoints = np.where(visible[:, :, None], points, 0).astype(np.float32)
-    return keypoints, np.where(visible, 2, 0).astype(np.uint8)
+    def read_people(self) -> tuple[Float32[np.ndarray, "N 14 2"], UInt8[np.ndarray, "N 14"]]:
+        joints = read_joints(self.root, (14, 3), _NAME, "LSPDataset for that of Leeds Sports Pose")
+        people = joints.transpose(2, 0, 1).astype(np.float64)
+        points, flags = people[:, :, :2], people[:, :, 2]
+        visible = flags == 1
+        check_joints(self.root, points, flags, visible, _NAME)
+        keypoints = np.where(visible[:, :, None], points, 0).astype(np.float32)
+        return keypoints, np.where(visible, 2, 0).astype(np.uint8)
