@@ -2,21 +2,15 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
-from lightning_pose.backbones.base import Backbone
-from lightning_pose.backbones.padding import cut_map, pad_image
-from lightning_pose.backbones.pretrained import timm_normalisation
-from lightning_pose.backbones.timm_encoder import TimmEncoder
-from lightning_pose.errors import ConfigError
-from lightning_pose.features import Features
+from lightning_pose.backbones.timm_backbone import TimmBackbone
 
-__all__ = ["DeconvolutionBackbone", "check_channels", "deconvolutions"]
+__all__ = ["DeconvolutionBackbone", "deconvolutions"]
 
 
-class DeconvolutionBackbone(Backbone):
+class DeconvolutionBackbone(TimmBackbone):
     """Transposed convolutions over the last map of an encoder, without connections around them.
 
     With a ResNet, this is the network of Simple Baselines (Xiao et al., ECCV 2018,
@@ -47,32 +41,9 @@ class DeconvolutionBackbone(Backbone):
         MapSpec(channels=512, stride=32, height=2, width=2)
     """
 
-    weight_sources = ("pretrained",)
-
-    def __init__(
-        self,
-        encoder: str = "resnet50",
-        channels: Sequence[int] = (256, 256, 256),
-        pretrained: str | None = None,
-        frozen_stride: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.channels = check_channels("DeconvolutionBackbone", channels)
-        self.pretrained = pretrained
-        self.frozen_stride = frozen_stride
-        self.encoder_layers = TimmEncoder(encoder, pretrained, frozen_stride)
-        self.decoder_layers = deconvolutions(self.encoder_layers.channels, self.channels)
-        if pretrained is not None:
-            self.mean, self.std = timm_normalisation(encoder)
-
     @override
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
-        size = image.shape[-2], image.shape[-1]
-        padded = pad_image(image, self.encoder_layers.stride)
-        deep: Tensor = self.encoder_layers(padded)[-1]
-        dense: Tensor = self.decoder_layers(deep)
-        return Features(dense=cut_map(dense, padded, size), deep=cut_map(deep, padded, size))
+    def decoder(self, before: int) -> nn.Sequential:
+        return deconvolutions(before, self.channels)
 
 
 def deconvolutions(before: int, channels: Sequence[int]) -> nn.Sequential:
@@ -92,21 +63,3 @@ def deconvolutions(before: int, channels: Sequence[int]) -> nn.Sequential:
         layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         before = after
     return nn.Sequential(*layers)
-
-
-def check_channels(owner: str, channels: Sequence[int]) -> list[int]:
-    """The channels of a decoder's layers as a list.
-
-    Args:
-        owner: The class whose setting it is, for the error message.
-        channels: One number per layer.
-
-    Raises:
-        ConfigError: There is no layer, or one without channels.
-    """
-    if not channels or min(channels) < 1:
-        raise ConfigError(
-            f"Expected {owner}.channels with 1 or more for each of one or more layers, found "
-            f"{list(channels)}; [256, 256, 256] is usual for an encoder of stride 32."
-        )
-    return list(channels)

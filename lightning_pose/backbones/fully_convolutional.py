@@ -1,18 +1,10 @@
 """An encoder of timm followed by up-sampling and bottleneck blocks of ordinary convolutions."""
 
-from collections.abc import Sequence
-
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
-from lightning_pose.backbones.base import Backbone
-from lightning_pose.backbones.deconvolution import check_channels
-from lightning_pose.backbones.padding import cut_map, pad_image
-from lightning_pose.backbones.pretrained import timm_normalisation
-from lightning_pose.backbones.timm_encoder import TimmEncoder
+from lightning_pose.backbones.timm_backbone import TimmBackbone
 from lightning_pose.errors import ConfigError
-from lightning_pose.features import Features
 
 __all__ = ["FullyConvolutionalBackbone"]
 
@@ -20,7 +12,7 @@ _ROUNDS = 3  # Of 1 x 1 convolutions at the end.
 _EXPANSION = 4  # Of ResNet's bottleneck: its 3 x 3 convolution has a quarter of the channels.
 
 
-class FullyConvolutionalBackbone(Backbone):
+class FullyConvolutionalBackbone(TimmBackbone):
     """Bottleneck blocks over the last map of an encoder, in place of transposed convolutions.
 
     From "Human Pose Estimation from a Single Image" (Wang, Hao): the transposed convolutions of
@@ -47,51 +39,24 @@ class FullyConvolutionalBackbone(Backbone):
         MapSpec(channels=8, stride=4, height=16, width=12)
     """
 
-    weight_sources = ("pretrained",)
-
-    def __init__(
-        self,
-        encoder: str = "resnet50",
-        channels: Sequence[int] = (256, 256, 256),
-        pretrained: str | None = None,
-        frozen_stride: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.channels = check_channels("FullyConvolutionalBackbone", channels)
+    @override
+    def decoder(self, before: int) -> nn.Sequential:
         if any(number % _EXPANSION for number in self.channels):
             raise ConfigError(
                 f"Expected FullyConvolutionalBackbone.channels as multiples of {_EXPANSION}, found "
                 f"{self.channels}; round them."
             )
-        self.pretrained = pretrained
-        self.frozen_stride = frozen_stride
-        self.encoder_layers = TimmEncoder(encoder, pretrained, frozen_stride)
-        self.decoder_layers = _decoder(self.encoder_layers.channels, self.channels)
-        if pretrained is not None:
-            self.mean, self.std = timm_normalisation(encoder)
+        # Here, because timm takes seconds to import.
+        from timm.models.resnet import Bottleneck, downsample_conv
 
-    @override
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
-        size = image.shape[-2], image.shape[-1]
-        padded = pad_image(image, self.encoder_layers.stride)
-        deep: Tensor = self.encoder_layers(padded)[-1]
-        dense: Tensor = self.decoder_layers(deep)
-        return Features(dense=cut_map(dense, padded, size), deep=cut_map(deep, padded, size))
-
-
-def _decoder(before: int, channels: Sequence[int]) -> nn.Sequential:
-    # Here, because timm takes seconds to import.
-    from timm.models.resnet import Bottleneck, downsample_conv
-
-    layers: list[nn.Module] = []
-    for after in channels:
-        shortcut = None if before == after else downsample_conv(before, after, kernel_size=1)
-        layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))
-        layers.append(Bottleneck(before, after // _EXPANSION, downsample=shortcut))
-        before = after
-    for _ in range(_ROUNDS):
-        # Batch norm has its own bias.
-        layers.append(nn.Conv2d(before, before, 1, bias=False))
-        layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+        layers: list[nn.Module] = []
+        for after in self.channels:
+            shortcut = None if before == after else downsample_conv(before, after, kernel_size=1)
+            layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+            layers.append(Bottleneck(before, after // _EXPANSION, downsample=shortcut))
+            before = after
+        for _ in range(_ROUNDS):
+            # Batch norm has its own bias.
+            layers.append(nn.Conv2d(before, before, 1, bias=False))
+            layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
+        return nn.Sequential(*layers)

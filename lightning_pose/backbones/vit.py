@@ -8,9 +8,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from lightning_pose.backbones.base import Backbone
-from lightning_pose.backbones.deconvolution import check_channels, deconvolutions
+from lightning_pose.backbones.deconvolution import deconvolutions
 from lightning_pose.backbones.padding import cut_map, pad_image
 from lightning_pose.backbones.pretrained import load_weights, timm_normalisation
+from lightning_pose.backbones.timm_backbone import check_channels
 from lightning_pose.backbones.timm_encoder import create_timm_model
 from lightning_pose.features import Features
 
