@@ -46,6 +46,9 @@ SHORT = [
 ]
 """Arguments that make training short."""
 
+SMALL = ["--model.backbone=UNet", "--model.backbone.width=4"]
+"""In place of combined.yaml's encoder, whose checkpoints take longer to write than all the rest."""
+
 STEPS = 20
 """Steps on the data of each reader, which are several epochs of a tiny set."""
 
@@ -122,9 +125,11 @@ def test_an_overlay_stacks_on_an_experiment(
         words += ["--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.num_nodes=1"]
         words += ["--trainer.sync_batchnorm=false", "--trainer.strategy=auto"]
     words += SHORT
+    if not overlay.startswith("backbone/"):
+        words += SMALL
     if overlay.startswith("data/"):
         words += [f"--trainer.max_steps={STEPS}", "--trainer.max_epochs=-1"]
-        words += ["--trainer.check_val_every_n_epoch=5", "--data.input_spec.size=[32,32]"]
+        words += ["--trainer.check_val_every_n_epoch=10", "--data.input_spec.size=[32,32]"]
     if overlay == "data/fashion.yaml":  # Its inputs keep the aspect ratio of the images.
         words += ["--data.input_spec={size: null, short_side: 64}"]
     assert main(words) == 0

@@ -291,7 +291,7 @@ def _open(root: Path, cache: Path) -> None:
 
 
 def test_of_two_processes_one_writes(people: Counting, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     words = (people.root, tmp_path / "cache")
     both = [context.Process(target=_open, args=words) for _ in range(2)]
     for process in both:

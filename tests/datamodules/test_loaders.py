@@ -32,6 +32,18 @@ def people(tmp_path_factory) -> LSPExtendedDataset:
     return LSPExtendedDataset(root, 1, 6)
 
 
+@pytest.fixture(autouse=True)
+def _no_worker_is_left():
+    """End the workers of a test.
+
+    An exception and its iterator are in a cycle. When the iterator is collected as garbage, its
+    queues have been closed before, and it waits five seconds for workers that cannot hear it.
+    """
+    yield
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+
+
 def crops(people: LSPExtendedDataset, seed: int = 0) -> CropDataset:
     crop = PersonCrop(InputSpec((32, 32)), LSP14, rotation=40.0, scale=0.3, flip=0.5)
     return CropDataset(people, crop, Photometric([A.RandomBrightnessContrast(p=1.0)]), seed)
