@@ -10,7 +10,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS, find_config, read_config
-from tests.test_configs import SHORT
+from tests.test_configs import SHORT, SMALL
 
 SWEEPS = sorted((SHIPPED_CONFIGS / "sweeps").glob("*.yaml"), key=lambda path: path.name)
 
@@ -92,7 +92,7 @@ def test_its_command_trains(
     assert "--config=logger/wandb.yaml" in words
     short = [word for word in SHORT if word[2:].split("=")[0] not in sweep["parameters"]]
     # Without W&B, which is slow to start and has tests of its own.
-    assert main([*words[2:], *short, "--trainer.logger=false", "--run=run"]) == 0
+    assert main([*words[2:], *short, *SMALL, "--trainer.logger=false", "--run=run"]) == 0
     (folder,) = tmp_path.glob("checkpoints/*/run")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     for name, parameter in sweep["parameters"].items():
