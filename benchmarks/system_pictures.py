@@ -12,36 +12,54 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 from PIL import Image
+from typing_extensions import override
 
 from lightning_pose.callbacks import AttentionSheet, ContactSheet
-from lightning_pose.datamodules import SyntheticDataModule
+from lightning_pose.datamodules import PoseDataModule
+from lightning_pose.datamodules.base import Split
+from lightning_pose.datasets import SyntheticDataset
+from lightning_pose.datasets.subset import Subset
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.runs import LAST
+from lightning_pose.skeletons import LSP14
 
-PEOPLE = 2
+PEOPLE = (8, 10)
+"""Two of the validation's drawn people, who stand."""
+
+
+class TwoPeople(PoseDataModule):
+    """Those two people alone."""
+
+    def __init__(self, input_spec: InputSpec) -> None:
+        super().__init__(LSP14, input_spec=input_spec, batch_size=len(PEOPLE), num_workers=0)
+
+    @override
+    def make_dataset(self, split: Split) -> Subset:
+        return Subset(SyntheticDataset("val", max(PEOPLE) + 1), np.array(PEOPLE))
 
 
 def picture(checkpoint: Path) -> Image.Image:
     """The sheets of a model's predictions, below each other."""
     model = PoseModule.load_from_checkpoint(checkpoint)
-    data = SyntheticDataModule(
-        input_spec=model.input_spec, val_size=PEOPLE, batch_size=PEOPLE, num_workers=0
-    )
     with tempfile.TemporaryDirectory() as folder:
         sheets, attention = Path(folder) / "sheets", Path(folder) / "attention"
         pl.Trainer(
             accelerator="cpu",
             logger=False,
-            callbacks=[ContactSheet(sheets, PEOPLE), AttentionSheet(attention, 1)],
+            callbacks=[ContactSheet(sheets, len(PEOPLE)), AttentionSheet(attention, 1)],
             use_distributed_sampler=False,
-        ).validate(model, data, verbose=False)
+        ).validate(model, TwoPeople(model.input_spec), verbose=False)
         parts = [Image.open(path).convert("RGB") for path in sheets.iterdir()]
         if attention.is_dir():
             parts += [Image.open(path).convert("RGB") for path in attention.iterdir()]
     whole = Image.new(
-        "RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white"
+        "RGB",
+        (max(part.width for part in parts), sum(part.height for part in parts)),
+        parts[0].getpixel((0, 0)),  # The background of the sheets.
     )
     top = 0
     for part in parts:
