@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/loss_weighting_study.md",
     "docs/own_data.md",
     "docs/prepare.md",
+    "docs/systems.md",
     "docs/wandb.md",
 )
 
