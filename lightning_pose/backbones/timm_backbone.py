@@ -65,7 +65,7 @@ class TimmBackbone(Backbone):
             before: Channels of the encoder's last map.
 
         Returns:
-            Layers, of which there is one group for each of `channels`.
+            The layers, which double the sides of the map once for each of `channels`.
 
         Raises:
             ConfigError: The decoder cannot have these channels.
