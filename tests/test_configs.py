@@ -137,6 +137,7 @@ def test_an_overlay_stacks_on_an_experiment(
     (run,) = (tmp_path / "checkpoints" / experiment).iterdir()
     assert (run / "metrics.csv").is_file()
     if overlay.startswith("data/"):
+        assert (run / "best.ckpt").is_file(), "a validation"
         with (run / "metrics.csv").open() as file:
             assert max(int(row["step"]) for row in csv.DictReader(file)) == STEPS - 1
     if overlay == "logger/wandb.yaml":

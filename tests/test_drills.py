@@ -20,10 +20,6 @@ from tests.weightings.test_contract import WEIGHTINGS
 
 pytestmark = pytest.mark.drill
 
-# Tests that share a training are run by one process of pytest-xdist, so that it is done once.
-USES_RUN = pytest.mark.xdist_group("run")
-USES_TRAINED = pytest.mark.xdist_group("trained")
-
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY_OVERHEAD = ["--blocks", "1", "--steps", "1", "--epochs", "1", "--repeats", "1"]
 TINY_OVERHEAD += ["--batches", "8", "--data.train_size", "64", "--data.val_size", "8"]
@@ -64,7 +60,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "checkpoints" / "combined" / "short"
 
 
-@USES_RUN
 def test_one_short_epoch_learns_more_than_a_mean_pose(run: Path) -> None:
     with (run / "metrics.csv").open() as file:
         (row,) = [row for row in csv.DictReader(file) if row["val/main"]]
@@ -73,7 +68,6 @@ def test_one_short_epoch_learns_more_than_a_mean_pose(run: Path) -> None:
     assert float(row["val/mask/Dice"]) > 0.5
 
 
-@USES_RUN
 def test_validation_in_two_processes_gives_the_same_figures(run: Path) -> None:
     words = ["validate", "--ckpt_path", "checkpoints/combined/short/best.ckpt"]
     folder = run.parents[2]
@@ -92,7 +86,6 @@ def assert_each_person_once(run: Path) -> None:
     assert people == SyntheticDataset("val", 33).person_ids.tolist()
 
 
-@USES_RUN
 def test_two_processes_train_into_one_folder(run: Path) -> None:
     folder = run.parents[2]
     words = ["--trainer.max_epochs", "1", "--data.train_size", "128", "--data.val_size", "33"]
@@ -103,7 +96,6 @@ def test_two_processes_train_into_one_folder(run: Path) -> None:
     assert_each_person_once(new)
 
 
-@USES_RUN
 def test_torchrun_trains_into_one_folder_too(run: Path) -> None:
     folder = run.parents[2]
     words = ["--trainer.max_epochs", "1", "--data.train_size", "128", "--data.val_size", "33"]
@@ -157,7 +149,6 @@ def test_the_benchmark_of_the_input_prints_the_rate_of_every_way(tmp_path: Path)
         assert float(ratio) == 1 if name == "our dataset" else float(ratio) > 0
 
 
-@USES_RUN
 def test_the_benchmark_of_boxes_prints_what_a_model_loses(run: Path, tmp_path: Path) -> None:
     printed = python(str(BENCHMARKS / "boxes.py"), str(run / "best.ckpt"), folder=tmp_path)
     for line in printed.splitlines()[1:]:
@@ -178,7 +169,6 @@ def test_the_benchmark_of_memory_prints_what_a_table_takes(kind: str, tmp_path: 
     assert 3 < found[1][4] - found[0][4] < 60
 
 
-@USES_RUN
 def test_predict_agrees_with_the_validation(run: Path, tmp_path: Path) -> None:
     people = SyntheticDataset("val", 6)
     (tmp_path / "images").mkdir()
@@ -246,7 +236,6 @@ def trained(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, lis
     return precision, found
 
 
-@USES_TRAINED
 @pytest.mark.parametrize("weighting", [name for name in WEIGHTINGS if name != "fixed"])
 def test_two_processes_train_as_one_with_any_weighting(weighting: str, trained) -> None:
     precision, found = trained

@@ -11,8 +11,6 @@ import lightning_pose as lp
 from lightning_pose.cli import main
 from tests.data.folder import write_folder
 
-pytestmark = pytest.mark.xdist_group("image_labels")
-
 CONFIG = """
 model:
   backbone: {class_path: UNet, init_args: {width: 4}}

@@ -202,16 +202,13 @@ def probe():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.xdist_group("imports")
 def test_the_core_needs_few_packages(probe):
     assert probe["failed"] == {}
 
 
-@pytest.mark.xdist_group("imports")
 def test_importing_the_package_is_cheap(probe):
     assert probe["cheap"] == [], "import lightning_pose brings heavy packages along"
 
 
-@pytest.mark.xdist_group("imports")
 def test_importing_asks_the_network_for_nothing(probe):
     assert probe["reached"] == []

@@ -28,8 +28,6 @@ from tests.data.lspet import write_lspet
 from tests.metrics.people import make_people
 from tests.wandb_log import WandbLog, read_wandb
 
-pytestmark = pytest.mark.xdist_group("wandb")
-
 FIT = ["fit", "--config", "tiny.yaml", "--config", "logger/wandb.yaml"]
 RUNS = Path("checkpoints") / "tiny-wandb"
 JOINTS = ("joints", "heatmap", "coordinates")

@@ -15,8 +15,6 @@ from lightning_pose.errors import CheckpointError, ConfigError
 from lightning_pose.teachers import KeypointRCNNTeacher, MaskRCNNTeacher, rcnn
 from tests.site import Site
 
-pytestmark = pytest.mark.xdist_group("rcnn")
-
 TEACHERS = {"keypoint": KeypointRCNNTeacher, "mask": MaskRCNNTeacher}
 PUBLISHED_BACKBONE = rcnn._backbone
 
