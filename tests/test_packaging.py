@@ -52,22 +52,24 @@ def imported() -> dict[str, str]:
     }
 
 
-def distributions(package: str) -> set[str]:
-    """The distributions that provide a top-level package; its own name if none is installed."""
-    names = metadata.packages_distributions().get(package, [package])
-    return {canonicalize_name(name) for name in names}
-
-
-def test_everything_imported_is_declared():
-    declared = set(requirements("imagenet", "dashboard"))
-    missing = {
-        name: path for name, path in imported().items() if not distributions(name) & declared
+@pytest.fixture(scope="module")
+def providers() -> dict[str, set[str]]:
+    """The distributions that provide what we import; its own name if none is installed."""
+    installed = metadata.packages_distributions()  # Reads the files of all of them.
+    return {
+        package: {canonicalize_name(name) for name in installed.get(package, [package])}
+        for package in imported()
     }
+
+
+def test_everything_imported_is_declared(providers: dict[str, set[str]]):
+    declared = set(requirements("imagenet", "dashboard"))
+    missing = {name: path for name, path in imported().items() if not providers[name] & declared}
     assert not missing, f"Imported, but missing from pyproject.toml: {missing}"
 
 
-def test_everything_declared_is_imported():
-    used = set().union(*map(distributions, imported()))
+def test_everything_declared_is_imported(providers: dict[str, set[str]]):
+    used = set().union(*providers.values())
     idle = set(requirements("imagenet", "dashboard")) - used - set(NOT_IMPORTED)
     assert not idle, f"In pyproject.toml, but neither imported nor in NOT_IMPORTED: {idle}"
 

@@ -35,8 +35,8 @@ class GradientTelemetry(Callback):
       0 if they are in conflict; heads that read different feature maps have none.
 
     pictures/gradients.png in the run's folder (`trainer.default_root_dir`) shows both over time. It
-    is drawn again after a validation if something was measured since the last picture. A model with
-    one head is not measured.
+    is drawn after a validation once there are two measurements, and again if something was measured
+    since the last picture. A model with one head is not measured.
 
     Args:
         every_n_steps: Optimiser steps from one measurement to the next, 1 or more. A measurement
@@ -87,7 +87,7 @@ class GradientTelemetry(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw what was measured so far, if anything was since the last picture."""
-        new = len(self.measured) > self._drawn and any(self.measured.values())
+        new = len(self.measured) > max(1, self._drawn) and any(self.measured.values())
         self._drawn = len(self.measured)
         if trainer.state.fn == "fit" and trainer.is_global_zero and new:
             picture = _chart(self.measured)

@@ -29,6 +29,7 @@ from tests.metrics.people import make_people
 from tests.wandb_log import WandbLog, read_wandb
 
 FIT = ["fit", "--config", "tiny.yaml", "--config", "logger/wandb.yaml"]
+FIT += ["--trainer.callbacks=GradientTelemetry", "--trainer.callbacks.every_n_steps=2"]
 RUNS = Path("checkpoints") / "tiny-wandb"
 JOINTS = ("joints", "heatmap", "coordinates")
 

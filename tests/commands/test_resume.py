@@ -20,9 +20,11 @@ from lightning_pose.module import PoseModule
 from tests.commands.project import CONFIG, refused, rows
 from tests.data.lspet import write_lspet
 
-# Dropout, workers' augmentation, a validation within the epoch, and a learning rate per step.
+# Dropout, workers' augmentation, a validation within the epoch, a learning rate per step, and a
+# picture of gradients.
 WORDS = ["fit", "--config", "tiny.yaml", "--trainer.max_epochs=3", "--data.batch_size=2"]
 WORDS += ["--trainer.val_check_interval=2", "--save_every_n_steps=1"]
+WORDS += ["--trainer.callbacks=GradientTelemetry", "--trainer.callbacks.every_n_steps=4"]
 PLATEAU = [
     "--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
     "--model.lr_scheduler.patience=0",
@@ -177,8 +179,9 @@ def test_a_run_continues_as_if_it_had_not_been_stopped(
 def test_a_run_continues_as_if_its_project_had_not_been_moved(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Diverges, so that the best validation is the first.
-    words = [*SHORT, "--model.optimizer.lr=0.3", "--save_every_n_steps=1"]
+    # Nothing changes, so that the first validation is the best one, as the first of equals.
+    freeze = ["--trainer.callbacks=FreezeBackbone", "--trainer.callbacks.epochs=9"]
+    words = [*SHORT, *freeze, "--model.optimizer.lr=0", "--save_every_n_steps=1"]
     assert main([*words, "--run=whole"]) == 0
     with killed(PoseModule, "training_step", 6):
         main([*words, "--run=stopped"])
