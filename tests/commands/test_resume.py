@@ -24,14 +24,19 @@ from tests.data.lspet import write_lspet
 # picture of gradients.
 WORDS = ["fit", "--config", "tiny.yaml", "--trainer.max_epochs=3", "--data.batch_size=2"]
 WORDS += ["--trainer.val_check_interval=2", "--save_every_n_steps=1"]
-WORDS += ["--trainer.callbacks=GradientTelemetry", "--trainer.callbacks.every_n_steps=4"]
+WORDS += ["--config", "measured.yaml", "--experiment=tiny"]
+MEASURED = """
+trainer:
+  callbacks+:
+    - class_path: GradientTelemetry
+      init_args: {every_n_steps: 4}
+"""
 PLATEAU = [
     "--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
     "--model.lr_scheduler.patience=0",
 ]
 PLATEAU += ["--model.lr_interval=epoch", "--model.lr_scheduler.threshold=0.5"]
 AVERAGE = ["--config=trainer/ema.yaml", "--config=weighting/dynamic_weight_average.yaml"]
-AVERAGE += ["--experiment=tiny"]
 ACCUMULATE = ["--trainer.accumulate_grad_batches=3", "--trainer.val_check_interval=1.0"]
 SHORT = ["fit", "--config=tiny.yaml", "--trainer.limit_val_batches=1", "--data.batch_size=2"]
 
@@ -45,6 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_lspet(tmp_path / "lspet", count=12)
     (tmp_path / "tiny.yaml").write_text(CONFIG)
+    (tmp_path / "measured.yaml").write_text(MEASURED)
     return tmp_path
 
 
