@@ -2,9 +2,10 @@
 
     python -m benchmarks.keep_runs checkpoints/reproduction benchmarks/results/reproduction
 
-Copies study.json and, of each run that has ended, config.yaml, result.json and metrics.csv; and
-writes mean_pose.json from its predictions, which are too large to keep. Checkpoints are not copied.
-Runs that the target has already are not copied again. Of absolute paths in study.json and
+Copies study.json and, of each run that has ended, config.yaml, result.json, metrics.csv and what
+`training_people.py` has written; and writes mean_pose.json from its predictions, which are too
+large to keep. Checkpoints are not copied. Files that the target has already are left as they are.
+Of absolute paths in study.json and
 config.yaml, only the last name is kept. To resume an interrupted study from such a copy, run this
 with the two folders exchanged, write the paths into study.json again, and start `lightning study`,
 which does not repeat runs that have a result.json.
@@ -12,18 +13,18 @@ which does not repeat runs that have a result.json.
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.record import without_folders
-from benchmarks.study_runs import MEAN_POSE, Run
+from benchmarks.study_runs import MEAN_POSE, TRAINING_PEOPLE, Run
+from lightning_pose.atomic import replacing
 from lightning_pose.checkpoint import read_spec
 from lightning_pose.runs import RESULT
 
-FILES = ("config.yaml", "metrics.csv", MEAN_POSE)
-"""What is copied before the result, which says that the run is complete."""
+FILES = ("config.yaml", "metrics.csv", TRAINING_PEOPLE, MEAN_POSE, RESULT)
+"""What is copied; the result is the last, because it says that the run is complete."""
 
 
 def keep(study: Path, target: Path) -> list[Path]:
@@ -34,35 +35,36 @@ def keep(study: Path, target: Path) -> list[Path]:
         target: Where to copy them; the folders of arms and runs have the same names there.
 
     Returns:
-        The folders of the runs that were copied now.
+        The folders of the runs of which something was copied now.
     """
     target.mkdir(parents=True, exist_ok=True)
-    _copy(study / "study.json", target / "study.json")
+    _keep_file(study, target, "study.json")
     copied = []
     for result in sorted(study.glob(f"*/seed_*/{RESULT}")):
         folder = result.parent
         kept = target / folder.relative_to(study)
-        if (kept / RESULT).is_file():
-            continue
         kept.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            if (folder / name).is_file():
-                _copy(folder / name, kept / name)
-        if not (folder / MEAN_POSE).is_file() and _has_poses(folder):
-            poses = vars(Run(folder).poses)
-            text = json.dumps({name: values.tolist() for name, values in poses.items()})
-            (kept / MEAN_POSE).write_text(f"{text}\n", encoding="utf-8")
-        shutil.copyfile(result, kept / RESULT)
-        copied.append(kept)
+        missing = [name for name in FILES if not (kept / name).is_file()]
+        if [name for name in missing if _keep_file(folder, kept, name)]:
+            copied.append(kept)
     return copied
 
 
-def _copy(path: Path, target: Path) -> None:
-    """Copy a file; the settings of a study and of a run without the machine's folders."""
-    if path.suffix not in (".json", ".yaml"):
-        shutil.copyfile(path, target)
-        return
-    target.write_text(without_folders(path.read_text(encoding="utf-8")), encoding="utf-8")
+def _keep_file(folder: Path, kept: Path, name: str) -> bool:
+    """Copy a file, of settings without the machine's folders; False if there is none."""
+    path = folder / name
+    if path.is_file():
+        content = path.read_bytes()
+        if path.suffix in (".json", ".yaml"):
+            content = without_folders(content.decode()).encode()
+    elif name == MEAN_POSE and _has_poses(folder):
+        poses = vars(Run(folder).poses)
+        content = json.dumps({key: values.tolist() for key, values in poses.items()}).encode()
+    else:
+        return False
+    with replacing(kept / name) as file:
+        file.write(content)
+    return True
 
 
 def _has_poses(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from benchmarks.mean_pose import MeanPose, compare, read_run
+from lightning_pose.errors import DataError
 from lightning_pose.runs import RESULT
 
 __all__ = [
     "MEAN_POSE",
+    "TRAINING_PEOPLE",
     "Figure",
     "Run",
     "Runs",
@@ -24,11 +26,16 @@ __all__ = [
     "at_best",
     "at_end",
     "compare",
+    "decide",
+    "decide_pairs",
     "read_runs",
 ]
 
 MEAN_POSE = "mean_pose.json"
 """What `keep_runs.py` keeps of the predictions of a run."""
+
+TRAINING_PEOPLE = "training_people.json"
+"""What `training_people.py` writes into a run."""
 
 
 class Run:
@@ -41,6 +48,11 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Its resolved config."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
 
     @cached_property
     def rows(self) -> list[dict[str, str]]:
@@ -58,24 +70,48 @@ class Run:
         people, _ = read_run(self.folder, None)
         return compare(people)
 
-    def curve(self, key: str) -> list[tuple[int, float]]:
-        """The step and the value of every row that has a key."""
-        return [(int(row["step"]), float(row[key])) for row in self.rows if row.get(key)]
+    @cached_property
+    def trained(self) -> dict[str, dict[str, float]]:
+        """Metrics of "best" and "last" on training people; empty where none were scored."""
+        path = self.folder / TRAINING_PEOPLE
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def best(self, key: str, before: float = math.inf) -> float:
-        """A column of metrics.csv at the validation that best.ckpt is of.
+    def last_on_training_people(self, key: str) -> float:
+        """A metric of last.ckpt on training people.
 
-        Args:
-            key: The column.
-            before: As if the training had ended after so many steps.
-
-        Returns:
-            The value, NaN without a validation.
+        Raises:
+            DataError: They were not scored.
         """
-        # Rows count steps from 0. The first of equals is kept, as in BestCheckpoint.
-        rows = [row for row in self.rows if row.get("val/main") and int(row["step"]) < before]
-        best = max(rows, key=lambda row: float(row["val/main"]), default={key: "nan"})
-        return float(best[key])
+        if not self.trained:
+            raise DataError(
+                f"Expected {TRAINING_PEOPLE} in {self.folder}, found none; run "
+                "benchmarks/training_people.py on the study first."
+            )
+        return self.trained["last"][key]
+
+    def curve(self, key: str) -> list[tuple[int, float]]:
+        """Every row that has a key: how many steps were made, from 1, and the value."""
+        # Rows count steps from 0.
+        return [(int(row["step"]) + 1, float(row[key])) for row in self.rows if row.get(key)]
+
+    def at(self, key: str, step: float) -> float:
+        """A validated column after a number of steps, linear between two validations."""
+        steps, values = zip(*self.curve(key), strict=True)
+        return float(np.interp(step, steps, values))
+
+    def in_epochs(self, key: str, first: int, last: int) -> float:
+        """The mean of a column over epochs, which count from 1, `last` included."""
+        return statistics.fmean(
+            float(row[key])
+            for row in self.rows
+            if row.get(key) and first <= int(row["epoch"]) + 1 <= last
+        )
+
+    def best(self, key: str) -> float:
+        """A column of metrics.csv at the validation that best.ckpt is of."""
+        # The first of equals is kept, as in BestCheckpoint.
+        rows = [row for row in self.rows if row.get("val/main")]
+        return float(max(rows, key=lambda row: float(row["val/main"]))[key])
 
 
 Runs = Mapping[str, Sequence[Run]]
@@ -90,11 +126,13 @@ class Figure:
         name: What it is.
         of: Reads it.
         digits: How many decimals to write.
+        key: Its column of metrics.csv if it is one of best.ckpt.
     """
 
     name: str
     of: Callable[[Run], float]
     digits: int = 3
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,9 +172,10 @@ class Values:
         return middle if len(self.values) == 1 else f"{middle} ({low} to {high})"
 
 
-def at_best(metric: str, name: str, digits: int = 3, before: float = math.inf) -> Figure:
-    """A metric of best.ckpt, by "HEAD/METRIC" or "loss/HEAD"; see `Run.best`."""
-    return Figure(name, lambda run: run.best(f"val/{metric}", before), digits)
+def at_best(metric: str, name: str, digits: int = 3) -> Figure:
+    """A metric of best.ckpt, by "HEAD/METRIC" or "loss/HEAD"."""
+    key = f"val/{metric}"
+    return Figure(name, lambda run: run.best(key), digits, key)
 
 
 def at_end(key: str, name: str, digits: int = 3, last: int = 1) -> Figure:
@@ -155,9 +194,20 @@ def decide(first: Values, second: Values) -> tuple[int | None, str]:
     """
     if min(len(first.values), len(second.values)) < 3:
         return None, "fewer than 3 seeds"
-    difference = first.median - second.median
-    spread = max(first.spread, second.spread)
-    numbers = f"difference {difference:+.{first.digits}f}, range {spread:.{first.digits}f}"
+    return _beyond(first.median - second.median, max(first.spread, second.spread), first.digits)
+
+
+def decide_pairs(first: Values, second: Values) -> tuple[int | None, str]:
+    """The same for figures that belong to each other, seed by seed."""
+    if len(first.values) < 3:
+        return None, "fewer than 3 seeds"
+    pairs = zip(first.values, second.values, strict=True)
+    differences = Values(tuple(one - other for one, other in pairs), first.digits)
+    return _beyond(differences.median, differences.spread, first.digits)
+
+
+def _beyond(difference: float, spread: float, digits: int) -> tuple[int, str]:
+    numbers = f"difference {difference:+.{digits}f}, range {spread:.{digits}f}"
     return int(difference > spread) - int(difference < -spread), numbers
 
 

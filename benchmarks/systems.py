@@ -1,11 +1,12 @@
 """How fast each arm of a study trains on the CPU, and how many steps ten minutes hold.
 
-    python benchmarks/systems.py --study studies/reproduction.yaml [--batches 10] [--repeats 3]
-        [--save FILE] [OPTIONS OF FIT]
+    python benchmarks/systems.py --study studies/reproduction.yaml [--threads 1] [--batches 10]
+        [--repeats 3] [--save FILE] [OPTIONS OF FIT]
 
 Prints, for every arm, images per second, seconds per step and steps in ten minutes of a bare
-training loop on cached batches: the median over several repeats, in which the arms take turns. The
-first batches of a loop are not timed. --save also writes the seconds per step by arm as JSON.
+training loop on cached batches, with one thread as the runs of a study have: the median over
+several repeats, in which the arms take turns. The first batches of a loop are not timed. --save
+also writes the seconds per step by arm as JSON.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import statistics
 from pathlib import Path
 
+import torch
 from training import BareLoop, CachedBatches, Parts
 
 from lightning_pose.commands.configs import find_config, read_config, split_configs
@@ -24,10 +26,12 @@ _MINUTES = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--study", required=True, help="the YAML file of the study")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batches", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--save", type=Path, help="the JSON file to write")
     options, words = parser.parse_known_args()
+    torch.set_num_threads(options.threads)
     path = find_config(options.study)
     arms = Study.from_dict(read_config(path), path).arms
     found: dict[str, list[float]] = {arm.name: [] for arm in arms}
@@ -53,7 +57,8 @@ def step_seconds(arm: Arm, words: list[str], batches: int) -> tuple[float, int]:
     cli.datamodule.setup("fit")
     loader = iter(cli.datamodule.train_dataloader())
     cached = [next(loader) for _ in range(2)]
-    return BareLoop(cli.model).seconds(CachedBatches(cached, batches)), len(cached[0])
+    loop = BareLoop(cli.model, clip=cli.config.fit.trainer.gradient_clip_val)
+    return loop.seconds(CachedBatches(cached, batches)), len(cached[0])
 
 
 if __name__ == "__main__":

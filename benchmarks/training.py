@@ -123,11 +123,13 @@ class BareLoop:
 
     Args:
         model: The model, which is trained in place.
-        clip: The largest norm of the gradients.
+        clip: The largest norm of the gradients; None if they are not clipped.
         keep_memory: Whether freed memory stays in the process, as `fit` keeps it.
     """
 
-    def __init__(self, model: PoseModule, clip: float = 5.0, keep_memory: bool = True) -> None:
+    def __init__(
+        self, model: PoseModule, clip: float | None = 5.0, keep_memory: bool = True
+    ) -> None:
         if keep_memory:
             keep_freed_memory(torch.device("cpu"))
         self.model = model.train()
@@ -147,7 +149,8 @@ class BareLoop:
             losses = model.network.losses(model(batch.image), batch)
             loss = model.weighting({name: terms.mean() for name, terms in losses.items()})
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), self.clip)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), self.clip)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()

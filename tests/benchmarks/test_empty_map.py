@@ -1,10 +1,13 @@
 """The error of an all-zero map is the validation loss of a head that predicts zeros."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import empty_map
+from benchmarks.claims import EMPTY_MAP
 from benchmarks.empty_map import empty_errors
 from lightning_pose.datamodules import LSPExtendedDataModule
 from lightning_pose.features import FeatureSpec, MapSpec
@@ -44,3 +47,15 @@ def test_it_is_the_validation_loss_of_a_constant_map(tmp_path: Path) -> None:
     best = (low - high) / (low + high - 2 * zero) / 2
     assert constant == pytest.approx(loss_of(best, head, data), rel=1e-4)
     assert 0 < constant < zero
+
+
+@pytest.mark.drill
+def test_the_page_uses_the_error_on_its_validation_people(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--study", "studies/reproduction.yaml", "--arm", "unet_mask_heatmap_scale_1"]
+    words += ["--data", "LSPExtendedDataModule", "--data.root", str(real_data / "lspet")]
+    monkeypatch.setattr(sys, "argv", ["empty_map.py", *words, "--data.splits", "null"])
+    empty_map.main()
+    zero = float(capsys.readouterr().out.split()[2].rstrip(","))
+    assert zero == pytest.approx(EMPTY_MAP, rel=1e-4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.keep_runs import keep
-from benchmarks.study_runs import Run
+from benchmarks.study_runs import MEAN_POSE, TRAINING_PEOPLE, Run
 from lightning_pose.runs import RESULT
 from tests.benchmarks.test_mean_pose import ORDER, small
 from tests.benchmarks.test_mean_pose import write_run as write_poses
@@ -41,7 +41,8 @@ def test_what_is_kept_gives_the_same_figures(study: Path, tmp_path: Path) -> Non
         np.testing.assert_array_equal(getattr(found.poses, name), column, name)
     assert expected.poses.spread[0] > 0
     names = {path.name for path in kept.rglob("*") if path.is_file()}
-    assert names == {"study.json", "config.yaml", "metrics.csv", RESULT, "mean_pose.json"}
+    expected = {"study.json", "config.yaml", "metrics.csv", RESULT, MEAN_POSE, TRAINING_PEOPLE}
+    assert names == expected
     assert not (kept / "mask" / "seed_0" / "mean_pose.json").exists()
 
 
@@ -59,6 +60,10 @@ def test_runs_that_are_kept_already_stay_as_they_are(study: Path, tmp_path: Path
     (kept / "mask" / "seed_0" / RESULT).write_text("{}")
     assert keep(study, kept) == []
     assert (kept / "mask" / "seed_0" / RESULT).read_text() == "{}"
+    # But what was written into a run later on is added.
+    (kept / "mask" / "seed_0" / TRAINING_PEOPLE).unlink()
+    assert keep(study, kept) == [kept / "mask" / "seed_0"]
+    assert Run(kept / "mask" / "seed_0").trained["last"] == {"val/loss": 0.3}
 
 
 def test_a_study_goes_on_from_what_is_kept(study: Path, tmp_path: Path) -> None:

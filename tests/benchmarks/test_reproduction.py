@@ -8,12 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from benchmarks import reproduction
-from benchmarks.papers import CLAIMS, EMPTY_MAP, PAIRS, SYSTEMS, Claim
-from benchmarks.reproduction import claim_row, equal_time, row, time_row, verdict
-from benchmarks.study_runs import MEAN_POSE, Run, Values, at_best, at_end, read_runs
+from benchmarks import reproduction, reproduction_curves
+from benchmarks.claims import CLAIMS, DEAD, EMPTY_MAP, PAIRS, Claim, PairedClaim
+from benchmarks.papers import SYSTEMS
+from benchmarks.reproduction import claim_row, equal_time, row, sequence, time_row, values, verdict
+from benchmarks.study_runs import (
+    MEAN_POSE,
+    TRAINING_PEOPLE,
+    Run,
+    Values,
+    at_best,
+    at_end,
+    decide_pairs,
+    read_runs,
+)
 from lightning_pose.commands.configs import find_config, read_config
+from lightning_pose.errors import DataError
 from lightning_pose.study import Study
 
 
@@ -44,19 +57,23 @@ def write_run(
     metrics += ["coordinates/RMSE", "heatmap/PCK", "heatmap/PCKh"]
     result = {
         "main": dice, "metrics": dict.fromkeys(metrics, dice), "step": steps, "steps": steps,
-        "epochs": 2, "seconds": 90.0, "device": "cpu",
+        "epochs": 30, "seconds": 90.0, "device": "cpu",
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(result))
+    (folder / "config.yaml").write_text("data: {init_args: {batch_size: 17}}")
     columns: dict[str, Curve] = {f"val/{metric}": lambda part: dice * part for metric in metrics}
     columns |= {"val/loss": lambda part: 0.7, "val/main": lambda part: dice * part}
     columns |= {f"val/loss/{head}": lambda part: 0.7 - part / 5 for head in ("joints", "heatmap")}
     columns |= {"train/loss": lambda part: 1 - part / 2} | dict(curves or {})
+    best = {key: 0.95 for key in columns if key.startswith("val")}
+    people = {"best": best, "last": {"val/loss": 0.3}}
+    (folder / TRAINING_PEOPLE).write_text(json.dumps(people))
     rows = []
     for step in range(100, steps + 1, 100):
         for kind in ("train", "val") if step % 200 == 0 else ("train",):
             part = step / steps
             found = {key: of(part) for key, of in columns.items() if key.startswith(kind)}
-            rows.append({"step": step - 1, **found})
+            rows.append({"step": step - 1, "epoch": (step - 1) * 30 // steps, **found})
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, sorted(set().union(*rows)))
         writer.writeheader()
@@ -64,8 +81,8 @@ def write_run(
 
 
 def two_arms(folder: Path, first: list[float], second: list[float]) -> dict[str, list[Run]]:
-    for arm, values in (("first", first), ("second", second)):
-        for seed, dice in enumerate(values):
+    for arm, reached in (("first", first), ("second", second)):
+        for seed, dice in enumerate(reached):
             write_run(folder / arm / f"seed_{seed}", dice)
     return read_runs(folder, ["first", "second"])
 
@@ -75,17 +92,17 @@ def two_arms(folder: Path, first: list[float], second: list[float]) -> dict[str,
     [
         ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "higher", "held: difference +0.400, range 0.200"),
         ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "lower", "the opposite: difference +0.400, range 0.200"),
-        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "alike", "not alike: difference +0.400, range 0.200"),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "alike", "the opposite: difference +0.400, range 0.200"),
         ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "lower", "held: difference -0.400"),
-        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "alike", "not alike: difference -0.400"),
+        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "alike", "the opposite: difference -0.400"),
         ([0.5, 0.6, 0.7], [0.5, 0.5, 0.5], "higher", "not decided: difference +0.100, range 0.200"),
         ([0.5, 0.6, 0.7], [0.41, 0.41, 0.41], "higher", "not decided: difference +0.190"),
         ([0.5, 0.6, 0.7], [0.39, 0.39, 0.39], "higher", "held: difference +0.210, range 0.200"),
-        ([0.5, 0.5, 0.5], [0.5, 0.6, 0.7], "alike", "alike within the range of seeds: diff"),
+        ([0.5, 0.5, 0.5], [0.5, 0.6, 0.7], "alike", "not contradicted, without a clear diff"),
         # Only a clearly higher figure of the first speaks against "not higher".
         ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "not higher", "the opposite: difference +0.400"),
         ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "not higher", "held: difference -0.400"),
-        ([0.5, 0.6, 0.7], [0.5, 0.5, 0.5], "not higher", "held, without a clear difference: diff"),
+        ([0.5, 0.6, 0.7], [0.5, 0.5, 0.5], "not higher", "not contradicted, without a clear diff"),
         ([0.5, 0.6], [0.1, 0.2, 0.3], "higher", "not decided: fewer than 3 seeds"),
         ([], [0.1, 0.2, 0.3], "alike", "not decided: fewer than 3 seeds"),
         ([0.5, 0.6], [0.5, 0.6, 0.7], "not higher", "not decided: fewer than 3 seeds"),
@@ -116,7 +133,7 @@ def test_a_claim_with_a_limit_must_be_true_of_every_run(
     first, second, expected, tmp_path: Path
 ) -> None:
     runs = two_arms(tmp_path, first, second)
-    claim = Claim("One is dead.", DICE, "first", "second", "higher", limit=0.95)
+    claim = Claim("One is dead.", DICE, "first", "second", "higher", limit=DEAD)
     assert verdict(claim, runs).startswith(expected)
 
 
@@ -148,7 +165,8 @@ def columns_of(arm: str, wrong: bool, seed: int) -> dict[str, Curve]:
     more = 0.001 * seed
     match arm:
         case "cnn11":
-            return {"train/loss": lambda part: 0.8 if wrong else 0.2}
+            flat = {} if wrong else {"val/coordinates/PCK": lambda part: 0.4 + more}
+            return {"train/loss": lambda part: 0.8 if wrong else 0.2} | flat
         case "cnn11_no_bn":
             return {"train/loss": lambda part: 0.5 + more}
         case "unet_mask_heatmap_scale_1":
@@ -160,23 +178,24 @@ def columns_of(arm: str, wrong: bool, seed: int) -> dict[str, Curve]:
         case "vgg16_regression":
             return {"val/coordinates/RMSE": lambda part: 10 + more}
         case "convpose" if wrong:
-            return {"val/loss": lambda part: 1 - part / 2, "train/loss": lambda part: 0.1}
+            return {"val/loss": lambda part: 0.7 - part / 2, "train/loss": lambda part: 0.1}
     return {}
 
 
 def poses_of(arm: str, wrong: bool) -> dict[str, list[float]] | None:
-    """Collapsed predictions with growing errors, or others."""
-    if arm not in ("vgg16_lstm", "vgg16_regression"):
+    """Predictions of an LSTM that collapse, with errors that grow, or those of plain regression."""
+    if not arm.startswith("vgg16"):
         return None
-    steps = np.arange(14)
-    if (arm == "vgg16_lstm") != wrong:
-        columns = {"error": 0.2 + 0.01 * steps, "spread": 0.1 + 0.01 * steps}
-        columns |= {"shuffled": 0.2 + 0.01 * steps, "to_mean": np.full(14, 0.2)}
+    steps, lstm = np.arange(14), "lstm" in arm
+    collapsed = lstm != wrong
+    if lstm and not wrong:
+        columns = {"error": 0.28 + 0.01 * steps, "shuffled": 0.28 + 0.01 * steps}
     else:
-        columns = {"error": 0.3 - 0.01 * steps, "spread": np.full(14, 0.9)}
-        columns |= {"shuffled": np.full(14, 0.5), "to_mean": np.full(14, 0.8)}
-    columns["constant"] = np.full(14, 0.3)
-    return {name: values.tolist() for name, values in columns.items()}
+        columns = {"error": 0.2 - 0.005 * lstm * steps}
+        columns |= {"shuffled": np.full(14, 0.2 if collapsed else 0.5)}
+    columns |= {"spread": np.full(14, 0.1 if collapsed else 0.9)}
+    columns |= {"to_mean": np.full(14, 0.2 if collapsed else 0.8), "constant": np.full(14, 0.3)}
+    return {name: numbers.tolist() for name, numbers in columns.items()}
 
 
 def write_study(folder: Path, wrong: bool) -> dict[str, list[Run]]:
@@ -195,46 +214,75 @@ def test_every_claim_can_hold_and_can_fail(tmp_path: Path) -> None:
     assert set(UNET | OTHERS) == set(ARMS)
     right, wrong = (write_study(tmp_path / str(value), value) for value in (False, True))
     for claim in CLAIMS:
-        assert verdict(claim, right).startswith(("held", "alike")), claim.text
-        assert verdict(claim, wrong).startswith(("the opposite", "not alike")), claim.text
-    # Lower than "not higher" is no contradiction.
+        assert verdict(claim, right).startswith(("held", "not contradicted")), claim.text
+        assert verdict(claim, wrong).startswith("the opposite"), claim.text
+    # Lower than "not higher" is more than no contradiction.
     found = {claim.text: verdict(claim, right) for claim in CLAIMS}
     assert found["Batch norm does not raise the test accuracy."].startswith("held: difference -")
     assert found["Attention does not help the LSTM."].startswith("held: difference -")
 
 
+def claim_of(text: str) -> Claim | PairedClaim:
+    (claim,) = (claim for claim in CLAIMS if text in claim.text)
+    return claim
+
+
 def figures(text: str, runs: Mapping[str, list[Run]]) -> tuple[float, float]:
     """The medians of a claim's two figures."""
-    (claim,) = (claim for claim in CLAIMS if text in claim.text)
-    first, second = claim.figure, claim.second_figure or claim.figure
-    return Values.read(first, runs[claim.first]).median, Values.read(
-        second, runs[claim.second]
-    ).median
+    first, second = values(claim_of(text), runs)
+    return first.median, second.median
 
 
 def test_the_figures_behind_the_claims_are_their_definitions(tmp_path: Path) -> None:
     runs = write_study(tmp_path, wrong=False)
-    # The validation loss is 0.7. The last four of eight training losses are 0.6875 to 0.5, and half
-    # of the training before they were 0.9375 to 0.75.
-    gaps = figures("gap between training and validation", runs)
-    assert gaps == pytest.approx((0.7 - 0.59375, 0.7 - 0.84375))
+    assert figures("gap opens", runs) == pytest.approx((0.7, 0.3))
+    # The validation loss is 0.7. The training losses are 0.625 in the 23rd epoch, the only one of
+    # the earlier five that has rows, and 0.5625 and 0.5 in the 27th and 30th.
+    assert figures("after 25 epochs", runs) == pytest.approx((0.7 - 0.53125, 0.7 - 0.625))
     assert figures("factor of 100", runs) == pytest.approx((0.981, 0.599))
-    assert figures("less diverse", runs) == pytest.approx((0.165, 0.9))
-    assert figures("nearer to it", runs) == pytest.approx((0.2, 0.8))
-    assert figures("another person's image", runs) == pytest.approx((1.0, 0.5 / 0.235))
-    assert figures("along the sequence", runs) == pytest.approx((1.0, -1.0))
+    assert figures("little more than the mean pose", runs) == pytest.approx((0.345 / 0.3, 2 / 3))
+    assert figures("less diverse", runs) == pytest.approx((0.1, 0.9))
+    assert figures("nearer to the mean pose", runs) == pytest.approx((0.2, 0.8))
+    assert figures("Another person's image", runs) == pytest.approx((1.0, 2.5))
+    # The error is 0.28 + 0.01 * step, the other 0.2.
+    ends = figures("along the sequence", runs)
+    assert ends == pytest.approx(((0.28 + 0.115) / 0.2, (0.28 + 0.015) / 0.2))
+    # Linear between validations; half-way is one of them.
+    assert figures("reaches a plateau", write_study(tmp_path / "wrong", wrong=True)) == (
+        pytest.approx((0.601, 0.601 / 2))
+    )
+
+
+def test_two_figures_of_the_same_runs_are_compared_seed_by_seed(tmp_path: Path) -> None:
+    # Seeds are far apart, and the first figure is higher in each of them.
+    first, second = Values((0.1, 0.5, 0.9), 2), Values((0.08, 0.44, 0.87), 2)
+    assert decide_pairs(first, second)[0] == 0, "by 0.02, 0.06 and 0.03"
+    second = Values((0.08, 0.475, 0.875), 2)
+    assert decide_pairs(first, second)[0] == 1, "by 0.020 to 0.025"
+    assert decide_pairs(second, first)[0] == -1
+    assert decide_pairs(Values((0.1, 0.5), 2), Values((0.0, 0.4), 2))[0] is None
+    # Only seeds that both arms have.
+    runs = write_study(tmp_path, wrong=False)
+    del runs["vgg16_regression"][1]
+    first, second = values(claim_of("along the sequence"), runs)
+    assert (len(first.values), len(second.values)) == (2, 2)
+
+
+def test_the_gap_of_a_run_whose_training_people_were_not_scored_is_refused(tmp_path: Path) -> None:
+    runs = write_study(tmp_path, wrong=False)
+    (tmp_path / "convpose" / "seed_1" / TRAINING_PEOPLE).unlink()
+    with pytest.raises(DataError, match=r"Expected training_people\.json in .*seed_1, found none"):
+        verdict(claim_of("gap opens"), runs)
 
 
 def test_a_difference_is_to_the_published_value_of_the_same_measure(tmp_path: Path) -> None:
     runs = write_study(tmp_path, wrong=False)
     systems = {system.arm: system for system in SYSTEMS}
-    cells = {arm: row(systems[arm], runs[arm]).split(" | ") for arm in systems}
-    # The median is 0.801. The squared error is that of EMPTY_MAP, see `columns_of`.
-    squares = 1e4 * EMPTY_MAP * 0.599 - 14.74
-    expected = f"Dice -0.087<br>squared error {squares:+.1f}"
-    assert cells["unet_mask_heatmap"][4] == expected
-    assert cells["vgg16_lstm"][4] == "PCKh@0.5 +0.086"
-    assert cells["convpose"][4] == "none"
+    cells = {
+        arm: row(systems[arm], runs[arm][:1]).split(" | ") for arm in ("vgg16_lstm", "convpose")
+    }
+    # Another head size, and an unknown unit.
+    assert [cell[4] for cell in cells.values()] == ["none", "none"]
     for system in SYSTEMS:
         assert set(system.values) <= {figure.name for figure in system.figures}
         assert all(f"{value}" in system.published for value in system.values.values())
@@ -248,8 +296,9 @@ def test_figures_come_from_the_best_checkpoint_or_the_end(tmp_path: Path) -> Non
     (run,) = read_runs(tmp_path, ["first"])["first"]
     assert DICE.of(run) == 0.4
     assert at_best("loss/joints", "cross entropy").of(run) == 0.5
-    assert at_best("loss/joints", "cross entropy", before=399).of(run) == 0.25
-    assert np.isnan(at_best("loss/joints", "cross entropy", before=100).of(run))
+    assert [run.at("val/loss/joints", step) for step in (100, 200, 300, 800)] == pytest.approx(
+        [0.25, 0.25, 0.375, 1.0]
+    )
     # Training loss at steps 600, 700 and 800 of 800.
     assert at_end("train/loss", "loss", last=3).of(run) == pytest.approx(1 - 7 / 16)
 
@@ -262,8 +311,10 @@ def test_the_median_is_followed_by_the_range() -> None:
 def test_every_row_names_an_arm_of_the_study() -> None:
     named = {system.arm for system in SYSTEMS}
     named |= {arm for first, second, _ in PAIRS for arm in (first, second)}
-    named |= {arm for claim in CLAIMS for arm in (claim.first, claim.second)}
-    named |= {arm for _, arms in reproduction.CURVES.values() for arm in arms}
+    for claim in CLAIMS:
+        named |= {*(claim.arms if isinstance(claim, PairedClaim) else (claim.first, claim.second))}
+    drawn = {arm for panel in reproduction_curves.PANELS for arm, _ in panel.lines.values()}
+    assert named - drawn == {"unet_mask_heatmap_scale_1"}
     assert named == set(ARMS)
     assert set(arms_of(reproduction.FASHION_STUDY)) <= {system.arm for system in SYSTEMS}
 
@@ -287,41 +338,89 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     for seed, dice in enumerate((0.90, 0.91, 0.92)):
         write_run(runs / "unet_mask" / f"seed_{seed}", dice)
     write_run(runs / "harmonic_unet_mask" / "seed_0", 0.8)
+    (runs / "harmonic_unet_mask" / "seed_0" / TRAINING_PEOPLE).unlink()
     (runs / "cnn11" / "seed_0").mkdir(parents=True)  # It has not ended.
     speeds = tmp_path / "speeds.json"
     speeds.write_text(json.dumps(dict.fromkeys(ARMS, 0.3) | {"harmonic_unet_mask": 0.9}))
-    write_run(tmp_path / "fashion" / "unet_triple" / "seed_0", 0.7)
+    fashion = tmp_path / "fashion" / "unet_triple" / "seed_0"
+    write_run(fashion, 0.7)
+    (fashion / TRAINING_PEOPLE).unlink()
     words = ["--runs", str(runs), "--output", str(page), "--speeds", str(speeds)]
     words += ["--fashion", str(tmp_path / "fashion")]
     monkeypatch.setattr(sys, "argv", ["reproduction.py", *words])
     reproduction.main()
     text = page.read_text()
-    assert "Dice 0.910 (0.900 to 0.920) | Dice -0.009 | 3 | 800 steps, 2 epochs" in text
-    assert "Dice 0.800 | Dice -0.111 | 1 |" in text
+    # 800 steps of 17 people, of 8,500 and of 50.
+    ours = "Dice 0.950 / 0.910 (0.900 to 0.920) | Dice -0.009 | 3"
+    assert f"| {ours} | 800 steps, 1.6 epochs, 2 (2 to 2) min, CPU |" in text
+    assert "| Dice 0.800 | Dice -0.111 | 1 |" in text
     assert "| none | no run has ended | none | 0 |" in text
     assert "harmonic_unet_mask<br>unet_mask | mask/Dice | 3.00 | " in text
     assert "resnet_fcn<br>resnet_deconv | heatmap/PCKh | 1.00 | no run has ended" in text
-    _, fashion = text.split("BODY_25\n")
-    assert "unet_triple.yaml) | Dice 0.700<br>squared error 0.5<br>cross entropy 0.5" in fashion
-    assert fashion.count("no run has ended") == len(arms_of(reproduction.FASHION_STUDY)) - 1
-    assert page.with_suffix(".png").stat().st_size > 10_000
+    assert "Errors along the sequence" not in text
+    _, last = text.split("BODY_25\n")
+    assert "unet_triple.yaml) | Dice 0.700<br>squared error 0.5<br>cross entropy 0.5" in last
+    assert "800 steps, 272.0 epochs" in last
+    assert last.count("no run has ended") == len(arms_of(reproduction.FASHION_STUDY)) - 1
+    with Image.open(page.with_suffix(".png")) as picture:
+        assert picture.width > 1000
     assert f"4 runs of {len(ARMS)} arms" in capsys.readouterr().out
+
+    monkeypatch.setattr(sys, "argv", ["reproduction.py", *words, "--speeds", "nowhere.json"])
+    reproduction.main()
+    text = page.read_text()
+    assert "not measured yet" in text
+    assert "after as much time" not in text
+
+
+def test_curves_are_medians_with_their_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = write_study(tmp_path, wrong=False)
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.append(self))
+    speeds = dict.fromkeys(ARMS, 0.3) | {"vgg16_lstm": 0.6}
+    for known in (speeds, None):
+        reproduction_curves.draw(runs, known, tmp_path / "page.png")
+    panels = [{axes.get_title(): axes for axes in figure.axes} for figure in drawn]
+    dice = panels[0]["U-Net: Dice"]
+    assert len(dice.lines) == 6
+    steps, medians = dice.lines[0].get_data()
+    assert list(steps) == [200, 400, 600, 800]
+    np.testing.assert_allclose(medians, 0.901 * np.array([0.25, 0.5, 0.75, 1.0]))
+    band = dice.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.9 / 4, 0.902))
+    lstm = panels[0]["VGG16: RMSE in px"].lines[1]
+    assert list(lstm.get_xdata()) == pytest.approx([2, 4, 6, 8])  # 0.6 s per step.
+    assert not panels[1]["VGG16: RMSE in px"].lines
+    # Eight training losses from 0.9375 on, of which the first five are one mean.
+    loss = panels[0]["ConvPose: squared error"].lines[0]
+    assert (list(loss.get_xdata()), list(loss.get_ydata())) == ([300], [1 - 3 / 16])
+
+
+def test_errors_are_listed_by_the_step_of_the_sequence(tmp_path: Path) -> None:
+    runs = write_study(tmp_path, wrong=False)
+    assert sequence(runs | {"vgg16_attention_lstm": []}) == "", "has not ended"
+    rows = sequence(runs).splitlines()[-14:]
+    assert rows[0] == "| 1 | right ankle | 0.300 | 0.200 | 0.280 | 0.280 | 1.40 |"
+    assert rows[13] == "| 14 | head top | 0.300 | 0.200 | 0.410 | 0.410 | 2.05 |"
 
 
 def test_equal_time_is_fewer_steps_of_the_slower_network(tmp_path: Path) -> None:
-    for arm, dice in (("unet_mask", 0.8), ("harmonic_unet_mask", 0.9)):
+    for arm, dice in (("unet_mask", 0.8), ("harmonic_unet_mask", 0.88)):
         for seed in range(3):
             write_run(tmp_path / arm / f"seed_{seed}", dice)
     runs = read_runs(tmp_path, ARMS)
-    speeds = dict.fromkeys(ARMS, 1.0) | {"harmonic_unet_mask": 2.0}
+    speeds = dict.fromkeys(ARMS, 1.0) | {"harmonic_unet_mask": 1.6}
     cells = time_row("harmonic_unet_mask", "unet_mask", "mask/Dice", runs, speeds).split(" | ")
-    assert cells[2] == "2.00"
-    sides = "0.900 (0.900 to 0.900) after 800<br>0.800 (0.800 to 0.800) after 800<br>"
-    assert cells[3] == f"{sides}higher: difference +0.100, range 0.000"
-    # Two of its four validations.
-    sides = "0.450 (0.450 to 0.450) after 400<br>0.800 (0.800 to 0.800) after 800<br>"
-    assert cells[4] == f"{sides}lower: difference -0.350, range 0.000 |"
+    assert cells[2] == "1.60"
+    sides = "0.880 (0.880 to 0.880) after 800<br>0.800 (0.800 to 0.800) after 800<br>"
+    assert cells[3] == f"{sides}higher: difference +0.080, range 0.000"
+    # Half-way between two of its four validations.
+    sides = "0.550 (0.550 to 0.550) after 500<br>0.800 (0.800 to 0.800) after 800<br>"
+    assert cells[4] == f"{sides}lower: difference -0.250, range 0.000 |"
     # 98 % of 0.8 needs the last validation of the plain one, and of the harmonic one as well.
     text = equal_time(runs, speeds)
+    assert "A Dice of 0.784" in text
     assert "first seen at step 800 (800 to 800) of the plain U-Net and at step 800" in text
-    assert "which take 13.3 and 26.7 min" in text
+    assert "after 1.6 and 1.6 epochs, or 13.3 and 21.3 min" in text

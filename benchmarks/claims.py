@@ -1,0 +1,274 @@
+"""The claims of docs/reproduction.md: what the five papers say about their systems.
+
+The arms are those of configs/studies/reproduction.yaml.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.mean_pose import MeanPose
+from benchmarks.papers import DICE, JOINTS, PCK, PCKH, RMSE
+from benchmarks.study_runs import Figure, Run, at_end
+
+__all__ = ["CLAIMS", "DEAD", "EMPTY_MAP", "PAIRS", "Claim", "PairedClaim", "Says"]
+
+Says = Literal["higher", "lower", "alike", "not higher"]
+"""What a claim says of the first of two figures. Only a clearly higher one refutes "not higher"."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says about two of its systems.
+
+    Attributes:
+        text: The claim.
+        figure: The figure that decides it.
+        first: The arm that the claim puts first.
+        second: The other arm.
+        says: Which is higher.
+        second_figure: The figure of the second arm if it is another one.
+        limit: If given, the claim says that the figure is above it in every run of the first arm,
+            and below it in every run of the second.
+    """
+
+    text: str
+    figure: Figure
+    first: str
+    second: str
+    says: Says
+    second_figure: Figure | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class PairedClaim:
+    """What a paper says about two figures of the same runs.
+
+    Attributes:
+        text: The claim.
+        figure: What both figures are.
+        names: What is different between them.
+        arms: The arm, and the one that it is measured against, with the same seeds.
+        of: Both figures of a run, and of the run of the other arm.
+        says: Which is higher.
+        digits: How many decimals to write.
+    """
+
+    text: str
+    figure: str
+    names: tuple[str, str]
+    arms: tuple[str, str]
+    of: Callable[[Run, Run], tuple[float, float]]
+    says: Says
+    digits: int = 3
+
+
+EMPTY_MAP = 0.00412191
+"""The squared error of an all-zero map at scale 1, on the targets of the 750 validation people in
+the study's 96 x 96 crops: `benchmarks/empty_map.py` measured it."""
+
+DEAD = 0.95
+"""A map has learnt nothing if its squared error is more than this part of that of an all-zero map;
+a constant map reaches 0.98 on these targets. Coordinates have learnt nothing of a person if their
+error is more than this part of that of the mean pose."""
+
+_BATCHES = at_end("train/loss", "training loss, mean of the last 5 batches logged", 4, last=5)
+
+
+def _left_of_an_empty_map(scale: float) -> Figure:
+    """The squared error of a head with this `scale`, divided by that of an all-zero map."""
+    return Figure(
+        "squared error, relative to that of an all-zero map",
+        lambda run: run.best("val/loss/heatmap") / (EMPTY_MAP * scale**2),
+    )
+
+
+def _of_poses(name: str, of: Callable[[MeanPose], np.ndarray]) -> Figure:
+    """A figure of the predictions beside the mean pose, see benchmarks/mean_pose.py.
+
+    Args:
+        name: What it is.
+        of: A value per joint; the mean is over the joints that somebody has.
+    """
+    return Figure(name, lambda run: float(np.nanmean(of(run.poses))), 2)
+
+
+def _ends_of_the_sequence(lstm: Run, regression: Run) -> tuple[float, float]:
+    """The mean ratio of the errors at the last four joints, and at the first four."""
+    ratio = lstm.poses.error / regression.poses.error
+    return float(np.nanmean(ratio[-4:])), float(np.nanmean(ratio[:4]))
+
+
+def _end_and_half(run: Run, _: Run) -> tuple[float, float]:
+    """PCK at the end, and half-way."""
+    steps = run.result["steps"]
+    return run.at("val/coordinates/PCK", steps), run.at("val/coordinates/PCK", steps / 2)
+
+
+def _losses_at_the_end(run: Run, _: Run) -> tuple[float, float]:
+    """The loss of the last weights on validation and on training people."""
+    return run.curve("val/loss")[-1][1], run.last_on_training_people("val/loss")
+
+
+def _gaps(run: Run, _: Run) -> tuple[float, float]:
+    """Validation loss minus training loss after the 25th epoch, and in the five before."""
+    late, early = (
+        run.in_epochs("val/loss", *epochs) - run.in_epochs("train/loss", *epochs)
+        for epochs in ((26, 30), (21, 25))
+    )
+    return late, early
+
+
+CLAIMS: tuple[Claim | PairedClaim, ...] = (
+    Claim("Batch norm lowers the training loss.", _BATCHES, "cnn11", "cnn11_no_bn", "lower"),
+    Claim(
+        "Batch norm does not raise the test accuracy.", PCK, "cnn11", "cnn11_no_bn", "not higher"
+    ),
+    PairedClaim(
+        "With batch norm, the test accuracy reaches a plateau.",
+        "PCK@0.2",
+        ("at the end", "half-way"),
+        ("cnn11", "cnn11"),
+        _end_and_half,
+        "not higher",
+    ),
+    Claim(
+        "The mask is better with softmax joints beside it (0.922 against 0.919).",
+        DICE,
+        "unet_mask_softmax",
+        "unet_mask",
+        "higher",
+    ),
+    Claim(
+        "The mask is worse with the regression heatmap beside it (0.888).",
+        DICE,
+        "unet_mask_heatmap",
+        "unet_mask",
+        "lower",
+    ),
+    Claim(
+        "The mask is worse with both beside it (0.886).", DICE, "unet_triple", "unet_mask", "lower"
+    ),
+    Claim(
+        "Softmax and softmax regression give equally good masks.",
+        DICE,
+        "unet_mask_softmax",
+        "unet_mask_softmax_regression",
+        "alike",
+    ),
+    Claim(
+        "Softmax and softmax regression give equally good joints.",
+        JOINTS,
+        "unet_mask_softmax",
+        "unet_mask_softmax_regression",
+        "alike",
+    ),
+    Claim(
+        "The Harmonic U-Net's mask is not better after as many steps (0.911 against 0.919).",
+        DICE,
+        "harmonic_unet_mask",
+        "unet_mask",
+        "not higher",
+    ),
+    Claim(
+        f"Without the factor of 100, the heatmap goes to zero (above {DEAD}); with it, it does not "
+        f"(below {DEAD}).",
+        _left_of_an_empty_map(1.0),
+        "unet_mask_heatmap_scale_1",
+        "unet_mask_heatmap",
+        "higher",
+        second_figure=_left_of_an_empty_map(100.0),
+        limit=DEAD,
+    ),
+    Claim(
+        "The LSTM is worse than plain regression.", PCKH, "vgg16_lstm", "vgg16_regression", "lower"
+    ),
+    Claim(
+        "The LSTM is worse than plain regression.", RMSE, "vgg16_lstm", "vgg16_regression", "higher"
+    ),
+    Claim(
+        "Attention does not help the LSTM.",
+        PCKH,
+        "vgg16_attention_lstm",
+        "vgg16_lstm",
+        "not higher",
+    ),
+    Claim(
+        f"The LSTM predicts little more than the mean pose (above {DEAD}), and plain regression "
+        f"more (below {DEAD}).",
+        _of_poses("error, relative to that of the mean pose", lambda p: p.error / p.constant),
+        "vgg16_lstm",
+        "vgg16_regression",
+        "higher",
+        limit=DEAD,
+    ),
+    Claim(
+        "The LSTM's predictions are less diverse than those of plain regression.",
+        _of_poses("spread of predictions, relative to the truth", lambda poses: poses.spread),
+        "vgg16_lstm",
+        "vgg16_regression",
+        "lower",
+    ),
+    Claim(
+        "The LSTM's predictions are nearer to the mean pose than those of plain regression.",
+        _of_poses("distance to the mean pose, relative to the truth", lambda poses: poses.to_mean),
+        "vgg16_lstm",
+        "vgg16_regression",
+        "lower",
+    ),
+    Claim(
+        "Another person's image makes less of a difference to the LSTM.",
+        _of_poses(
+            "error with shuffled images, relative to that with the right ones",
+            lambda poses: poses.shuffled / poses.error,
+        ),
+        "vgg16_lstm",
+        "vgg16_regression",
+        "lower",
+    ),
+    PairedClaim(
+        "The LSTM's errors grow along the sequence.",
+        "error, relative to that of plain regression at the same joints",
+        ("last four joints", "first four joints"),
+        ("vgg16_lstm", "vgg16_regression"),
+        _ends_of_the_sequence,
+        "higher",
+        2,
+    ),
+    PairedClaim(
+        "A gap opens between the training and the validation loss of ConvPose.",
+        "squared error at the end, crop from -1 to 1",
+        ("validation people", "training people"),
+        ("convpose", "convpose"),
+        _losses_at_the_end,
+        "higher",
+        4,
+    ),
+    PairedClaim(
+        "It opens after 25 epochs.",
+        "validation loss minus logged training loss",
+        ("epochs 26 to 30", "epochs 21 to 25"),
+        ("convpose", "convpose"),
+        _gaps,
+        "higher",
+        4,
+    ),
+)
+
+PAIRS = (
+    ("harmonic_unet_mask", "unet_mask", "mask/Dice"),
+    ("unet_mask_softmax", "unet_mask", "mask/Dice"),
+    ("unet_mask_softmax_regression", "unet_mask", "mask/Dice"),
+    ("unet_mask_heatmap", "unet_mask", "mask/Dice"),
+    ("unet_triple", "unet_mask", "mask/Dice"),
+    ("cnn11", "cnn11_no_bn", "coordinates/PCK"),
+    ("resnet_fcn", "resnet_deconv", "heatmap/PCKh"),
+    ("vgg16_lstm", "vgg16_regression", "coordinates/PCKh"),
+    ("vgg16_lstm", "vgg16_regression", "coordinates/RMSE"),
+    ("vgg16_attention_lstm", "vgg16_regression", "coordinates/PCKh"),
+    ("vgg16_attention_lstm", "vgg16_lstm", "coordinates/PCKh"),
+)
+"""Two arms to compare at equal time, by "HEAD/METRIC"."""

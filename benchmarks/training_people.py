@@ -1,0 +1,55 @@
+"""Scores the ended runs of a study on people that they were trained on.
+
+    python -m benchmarks.training_people checkpoints/reproduction --data.val "[1, 750]"
+        [OPTIONS OF VALIDATE]
+
+Runs `lightning validate` on best.ckpt and on last.ckpt of each run, with the options that make
+training people the validation people: so they are not augmented, and dropout is off. The metrics
+are kept in training_people.json in the folder of the run; runs that have one are not scored again.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from benchmarks.study_runs import TRAINING_PEOPLE
+from lightning_pose.atomic import replacing
+from lightning_pose.cli import main as lightning
+from lightning_pose.runs import RESULT
+
+
+def score(run: Path, words: list[str]) -> dict[str, dict[str, float]]:
+    """Score a run.
+
+    Args:
+        run: Its folder.
+        words: Options of `validate`.
+
+    Returns:
+        The metrics of "best" and "last", by the columns of metrics.csv.
+    """
+    found = {}
+    for name in ("best", "last"):
+        before = set(run.glob("validate_*.json"))
+        if status := lightning(["validate", f"--ckpt_path={run / name}.ckpt", *words]):
+            raise SystemExit(status)
+        (path,) = set(run.glob("validate_*.json")) - before
+        found[name] = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("study", type=Path, help="the folder of the study")
+    options, words = parser.parse_known_args()
+    ended = [path.parent for path in sorted(options.study.glob(f"*/seed_*/{RESULT}"))]
+    new = [run for run in ended if not (run / TRAINING_PEOPLE).is_file()]
+    for run in new:
+        text = json.dumps(score(run, words), indent=1)
+        with replacing(run / TRAINING_PEOPLE) as file:
+            file.write(f"{text}\n".encode())
+    print(f"{options.study}: {len(new)} runs scored, {len(ended) - len(new)} before.")
+
+
+if __name__ == "__main__":
+    main()
