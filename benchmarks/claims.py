@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.mean_pose import MeanPose
-from benchmarks.papers import DICE, JOINTS, PCK, PCKH, RMSE
+from benchmarks.papers import DICE, JOINTS, PCK, PCKH, RMSE, TO_MEAN_POSE, of_poses
 from benchmarks.study_runs import Figure, Run, at_end
 
 __all__ = ["CLAIMS", "DEAD", "EMPTY_MAP", "PAIRS", "Claim", "PairedClaim", "Says"]
@@ -84,16 +83,6 @@ def _left_of_an_empty_map(scale: float) -> Figure:
         "squared error, relative to that of an all-zero map",
         lambda run: run.best("val/loss/heatmap") / (EMPTY_MAP * scale**2),
     )
-
-
-def _of_poses(name: str, of: Callable[[MeanPose], np.ndarray]) -> Figure:
-    """A figure of the predictions beside the mean pose, see benchmarks/mean_pose.py.
-
-    Args:
-        name: What it is.
-        of: A value per joint; the mean is over the joints that somebody has.
-    """
-    return Figure(name, lambda run: float(np.nanmean(of(run.poses))), 2)
 
 
 def _ends_of_the_sequence(lstm: Run, regression: Run) -> tuple[float, float]:
@@ -199,7 +188,7 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
     Claim(
         f"The LSTM predicts little more than the mean pose (above {DEAD}), and plain regression "
         f"more (below {DEAD}).",
-        _of_poses("error, relative to that of the mean pose", lambda p: p.error / p.constant),
+        TO_MEAN_POSE,
         "vgg16_lstm",
         "vgg16_regression",
         "higher",
@@ -207,21 +196,21 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
     ),
     Claim(
         "The LSTM's predictions are less diverse than those of plain regression.",
-        _of_poses("spread of predictions, relative to the truth", lambda poses: poses.spread),
+        of_poses("spread of predictions, relative to the truth", lambda poses: poses.spread),
         "vgg16_lstm",
         "vgg16_regression",
         "lower",
     ),
     Claim(
         "The LSTM's predictions are nearer to the mean pose than those of plain regression.",
-        _of_poses("distance to the mean pose, relative to the truth", lambda poses: poses.to_mean),
+        of_poses("distance to the mean pose, relative to the truth", lambda poses: poses.to_mean),
         "vgg16_lstm",
         "vgg16_regression",
         "lower",
     ),
     Claim(
         "Another person's image makes less of a difference to the LSTM.",
-        _of_poses(
+        of_poses(
             "error with shuffled images, relative to that with the right ones",
             lambda poses: poses.shuffled / poses.error,
         ),

@@ -3,12 +3,25 @@
 The arms are those of configs/studies/reproduction.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from benchmarks.mean_pose import MeanPose
 from benchmarks.study_runs import Figure, at_best
 
-__all__ = ["DICE", "JOINTS", "PCK", "PCKH", "RMSE", "SYSTEMS", "System"]
+__all__ = [
+    "DICE",
+    "JOINTS",
+    "PCK",
+    "PCKH",
+    "RMSE",
+    "SYSTEMS",
+    "TO_MEAN_POSE",
+    "System",
+    "of_poses",
+]
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,19 @@ class System:
     values: Mapping[str, float] = field(default_factory=dict)
 
 
+def of_poses(name: str, of: Callable[[MeanPose], np.ndarray]) -> Figure:
+    """A figure of the predictions beside the mean pose, see benchmarks/mean_pose.py.
+
+    Args:
+        name: What it is.
+        of: A value per joint; the mean is over the joints that somebody has.
+    """
+    return Figure(name, lambda run: float(np.nanmean(of(run.poses))), 2)
+
+
+TO_MEAN_POSE = of_poses(
+    "error, relative to that of the mean pose", lambda poses: poses.error / poses.constant
+)
 PCK = at_best("coordinates/PCK", "PCK@0.2")
 PCKH = at_best("coordinates/PCKh", "PCKh@0.5 (head segment)")
 RMSE = at_best("coordinates/RMSE", "RMSE of visible joints in px of the input", 1)
@@ -68,8 +94,8 @@ _VGG_GAP = (
 )
 
 SYSTEMS = (
-    System("cnn11", _LSP, "none", (PCK,), "nothing to compare with"),
-    System("cnn11_no_bn", "as cnn11", "none", (PCK,), "nothing to compare with"),
+    System("cnn11", _LSP, "none", (PCK, TO_MEAN_POSE), "nothing to compare with"),
+    System("cnn11_no_bn", "as cnn11", "none", (PCK, TO_MEAN_POSE), "nothing to compare with"),
     System(
         "resnet_deconv",
         _MPII,
@@ -121,26 +147,26 @@ SYSTEMS = (
         _MAP_GAP,
         {"Dice": 0.886},
     ),
-    System("vgg16_regression", _VGG, "PCKh@0.5 0.328", (PCKH, RMSE), _VGG_GAP),
+    System("vgg16_regression", _VGG, "PCKh@0.5 0.328", (PCKH, RMSE, TO_MEAN_POSE), _VGG_GAP),
     System(
         "vgg16_lstm",
         "as vgg16_regression",
         "PCKh@0.5 0.215",
-        (PCKH, RMSE),
+        (PCKH, RMSE, TO_MEAN_POSE),
         "as vgg16_regression",
     ),
     System(
         "vgg16_attention_lstm",
         "as vgg16_regression",
         "none; it did not improve on the LSTM",
-        (PCKH, RMSE),
+        (PCKH, RMSE, TO_MEAN_POSE),
         "nothing to compare with",
     ),
     System(
         "convpose",
         "LSPE, 10,000 images, 70/15/15, 224 x 224; SGD, 25 epochs",
         "squared error 0.0878 on test images, in an unknown unit",
-        (at_best("loss", "squared error, crop from -1 to 1", 4), PCK),
+        (at_best("loss", "squared error, crop from -1 to 1", 4), PCK, TO_MEAN_POSE),
         "the unit; validation images, 8,500 to train, 112 x 112; convolutions of an eighth of the "
         "width, the hidden layer of a quarter",
     ),

@@ -51,12 +51,13 @@ optimiser steps. The minutes were measured on a machine with other work, and inc
 only say roughly what a run costs.
 
 Our figures are those of best.ckpt, which is chosen on the validation people: by the lowest loss for
-the U-Nets and ConvPose, as their papers do, and by PCK or PCKh for the others. Behind a slash, they
-are medians over seeds on validation people, with the lowest and the highest in brackets; before it,
-the median on 750 training people, without augmentation and dropout. PCKh is by the length of the
-head segment, from the neck to the top of the head; MPII's head size is about 0.75 times that, which
-makes its PCKh the stricter one. A difference is our median minus the published value, on validation
-images, where both are the same measure.
+the U-Nets and ConvPose, as their papers do, and by PCK or PCKh for the others. A figure such as
+`0.95 / 0.91 (0.90 to 0.92)` is the median over seeds on 750 training people, without augmentation
+and dropout, and the median on the validation people with the lowest and the highest. PCKh is by the
+length of the head segment, from the neck to the top of the head; MPII's head size is about 0.75
+times that, which makes its PCKh the stricter one. A network whose error is 1.00 times that of the
+mean pose has learnt nothing of the person. A difference is our median minus the published value, on
+validation images, where both are the same measure.
 
 ![Learning curves: medians over seeds, with their range as a band]({picture})
 
@@ -311,7 +312,8 @@ def _ours(system: System, runs: Sequence[Run]) -> str:
     """The figures of a system, those on training people first where they were measured."""
     cells = []
     for figure, ours in _figures(system, runs):
-        trained = [run.trained["best"][str(figure.key)] for run in runs if run.trained]
+        scored = [run.trained["best"] for run in runs if run.trained]
+        trained = [metrics[figure.key] for metrics in scored if figure.key is not None]
         before = f"{np.median(trained):.{figure.digits}f} / " if trained else ""
         cells.append(f"{figure.name} {before}{ours}")
     return "<br>".join(cells) or "no run has ended"

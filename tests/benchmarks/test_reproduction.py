@@ -184,7 +184,7 @@ def columns_of(arm: str, wrong: bool, seed: int) -> dict[str, Curve]:
 
 def poses_of(arm: str, wrong: bool) -> dict[str, list[float]] | None:
     """Predictions of an LSTM that collapse, with errors that grow, or those of plain regression."""
-    if not arm.startswith("vgg16"):
+    if not arm.startswith(("vgg16", "cnn11", "convpose")):
         return None
     steps, lstm = np.arange(14), "lstm" in arm
     collapsed = lstm != wrong
