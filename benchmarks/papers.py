@@ -66,7 +66,7 @@ JOINTS = at_best("joints/PCK", "PCK@0.2 of the softmax joints")
 ENTROPY = at_best("loss/joints", "cross entropy", 4)
 SQUARES = at_best("loss/heatmap", "squared error", 1)
 HEATMAP = (
-    at_best("heatmap/PCKh", "PCKh@0.5 (head segment)"),
+    at_best("heatmap/PCKh", "PCKh@0.5 (head segment, micro)"),
     at_best("heatmap/PCK", "PCK@0.2"),
 )
 

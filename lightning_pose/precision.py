@@ -13,7 +13,7 @@ from typing_extensions import override
 from lightning_pose.errors import ConfigError
 from lightning_pose.float32 import in_float32
 
-__all__ = ["AutoPrecision", "choose_precision"]
+__all__ = ["AutoPrecision", "check_unscaled", "choose_precision"]
 
 PrecisionName = Literal["bf16-mixed", "16-mixed", "32-true"]
 
@@ -85,15 +85,10 @@ class AutoPrecision(MixedPrecision):
         clip_val: int | float = 0.0,
         gradient_clip_algorithm: GradClipAlgorithmType = GradClipAlgorithmType.NORM,
     ) -> None:
-        # Lightning refuses this for every fused optimiser, but only with a scaler are its gradients
-        # too large until its own step.
-        fused = getattr(optimizer, "_step_supports_amp_scaling", False)
-        if clip_val > 0 and fused and self.scaler is not None:
-            raise ConfigError(
-                "Expected an optimizer that is not fused to clip gradients in 16-mixed precision, "
-                f"found a fused {type(optimizer).__name__}; set model.optimizer.fused to false, or "
-                "trainer.gradient_clip_val to null."
-            )
+        # Lightning refuses this for every fused optimiser, also where there is no scaler.
+        if clip_val > 0:
+            instead = "set trainer.gradient_clip_val to null"
+            check_unscaled(optimizer, self.scaler, "to clip gradients", instead)
         Precision.clip_gradients(self, optimizer, clip_val, gradient_clip_algorithm)
 
     @override
@@ -103,6 +98,25 @@ class AutoPrecision(MixedPrecision):
             dtype=torch.half if self.precision == "16-mixed" else torch.bfloat16,
             enabled=self.precision != "32-true",
             cache_enabled=False,
+        )
+
+
+def check_unscaled(optimizer: Optimizer, scaler: object, purpose: str, instead: str) -> None:
+    """Refuse a fused optimiser with a scaler, whose gradients are too large until its own step.
+
+    Args:
+        optimizer: The optimiser.
+        scaler: The scaler of 16-mixed precision; None without one.
+        purpose: What the gradients are needed for.
+        instead: What the user can do besides choosing another optimiser.
+
+    Raises:
+        ConfigError: The gradients are scaled before the optimiser's step.
+    """
+    if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+        raise ConfigError(
+            f"Expected an optimizer that is not fused {purpose} in 16-mixed precision, found a "
+            f"fused {type(optimizer).__name__}; set model.optimizer.fused to false, or {instead}."
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_pose import backbones, heads
 from lightning_pose.input_spec import InputSpec
@@ -80,6 +80,29 @@ def build(backbone: str, names: list[str], size: tuple[int, int]) -> PoseModule:
     torch.manual_seed(0)
     chosen = {name: HEADS[name]() for name in names}
     return PoseModule(BACKBONES[backbone](), chosen, LSP14, InputSpec(size), LABELS)
+
+
+ROUNDED = ("mask", "mask_fine")
+"""Heads of which only a difference matters, which is taken in float32."""
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_a_head_computes_last_is_not_rounded_under_autocast(name: str) -> None:
+    size = (64, 48)
+    model = build("unet", [name], size).eval()
+    seen: list[torch.dtype] = []
+    for layer in model.heads[name].modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.LSTM | nn.LSTMCell):
+            layer.register_forward_hook(lambda _, __, output: seen.append(_dtype(output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(make_batch(2, size).image)
+    assert seen[-1] == (torch.bfloat16 if name in ROUNDED else torch.float32)
+    if name.startswith("simcc"):
+        assert set(seen) == {torch.float32}, "the map, and both axes"
+
+
+def _dtype(output: Tensor | tuple[Tensor, ...]) -> torch.dtype:
+    return (output if isinstance(output, Tensor) else output[0]).dtype
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])

@@ -41,7 +41,7 @@ class VGG(Backbone):
         pretrained: Where other initial weights come from. "imagenet": downloaded by timm, for the
             stages of VGG11, 13, 16 or 19. Anything else: a local file with the state dict of
             torchvision's or timm's VGG with these stages (.pth, .safetensors). With batch norm
-            "before", both are those of the variant with batch norm.
+            "before", both are those of the variant with batch norm; "after", there are none.
 
     Raises:
         ConfigError: There are no stages or more than six, a stage is empty, or another setting is
@@ -80,6 +80,11 @@ class VGG(Backbone):
                 f"found {rates}; correct it, or give a single number for all."
             )
         check_settings("VGG", norm, init, rates)
+        if pretrained is not None and norm == "after":
+            raise ConfigError(
+                "Expected VGG.norm before or null with pretrained weights, found after, for which "
+                "nobody has published any; change it, or set VGG.pretrained to null."
+            )
         self.stages = stages
         self.norm = norm
         self.dropout = dropout

@@ -219,12 +219,13 @@ class PCKh(PCK):
     """PCK with the size of the head (Andriluka et al., 2014), usually PCKh@0.5.
 
     MPII's definition: the head size is 0.6 times the diagonal of the head box, pelvis and thorax do
-    not count, and the mean is over the other 14 joints with equal weight ("macro"). Its published
-    tables show one value per pair of left and right joints: `per="pair"`. The evaluation code of
-    Microsoft's and HRNet's repositories prints the "micro" mean in the same row, in which a joint
-    counts as often as it is labelled (declare a second PCKh for it), and calls PCKh@0.11 "@0.1".
-    Data without head boxes uses the segment from neck to head top, which is a
-    different unit. Settings, states and rules are those of `PCK`.
+    not count (name the other 14 in `joints`; by default, all joints of the skeleton count), and the
+    mean is over joints with equal weight ("macro"). Its published tables show one value per pair of
+    left and right joints: `per="pair"`. The evaluation code of Microsoft's and HRNet's repositories
+    prints the "micro" mean in the same row, in which a joint counts as often as it is labelled
+    (declare a second PCKh for it), and calls PCKh@0.11 "@0.1". Data without head boxes uses the
+    segment from neck to head top, which is a different unit. Settings, states and rules are those
+    of `PCK`.
 
     Example:
         >>> from lightning_pose.skeletons import LSP14

@@ -49,6 +49,13 @@ def test_mirrored_kernels_give_mirrored_maps() -> None:
     torch.testing.assert_close(layers(maps.flip(3)).flip(3), before)
 
 
+def test_a_ramp_of_maps_stays_a_ramp() -> None:
+    up = FullyConvolutionalBackbone("test_resnet", [8]).decoder_layers[0]
+    ramp = torch.arange(5.0).expand(1, 1, 4, 5)
+    # Bilinear, with the centres of the cells where they lie: at a quarter and three quarters.
+    torch.testing.assert_close(up(ramp)[0, 0, 3, 1:-1], torch.arange(0.25, 4, 0.5))
+
+
 @pytest.mark.parametrize(
     ("channels", "sentence"),
     [([8, 6], r"multiples of 4, found \[8, 6\]"), ([], "1 or more for each of one or more")],

@@ -127,3 +127,13 @@ def test_an_even_image_has_finite_gradients():
 def test_squares_beyond_float16_are_finite():
     x = torch.full((1, 4, 2, 2), 300.0, dtype=torch.float16)
     assert MagnitudeReLU(channels=1).eval()(x).isfinite().all()
+
+
+def test_magnitudes_neither_grow_nor_fade_at_the_start():
+    torch.manual_seed(0)
+    convolution = HarmonicConvolution(before=16, after=64)
+    x = torch.randn(4, 4 * 16, 24, 24)
+    inside = convolution(x)[:, :, 1:-1, 1:-1]
+    # Nine cells of one order and eight of the other, which has no centre.
+    ratio = inside.square().mean() / x.square().mean()
+    assert ratio.item() == pytest.approx((9 + 8) / (2 * 9), rel=0.05)

@@ -83,6 +83,19 @@ def test_each_stage_starts_from_the_one_before() -> None:
     assert not torch.allclose(before.deep, after.deep)
 
 
+def test_a_stage_adds_the_map_of_the_one_before_to_its_input() -> None:
+    torch.manual_seed(0)
+    backbone = Hourglass(2, 8, 2).eval()
+    image = torch.rand(1, 3, 32, 32)
+    stem = backbone.stem(image)
+    first = backbone.outputs[0](backbone.hourglasses[0](stem)[0])
+    second = backbone.hourglasses[1](stem + backbone.remaps[0](first))
+    found = backbone(image)
+    torch.testing.assert_close(found.aux[0], first)
+    torch.testing.assert_close(found.dense, backbone.outputs[1](second[0]))
+    torch.testing.assert_close(found.deep, second[1])
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

@@ -82,6 +82,9 @@ def test_dropout_is_after_each_pooling_and_in_training_only() -> None:
     kept = dropped.deep != 0
     assert 0.15 < kept.sum() / (whole.deep != 0).sum() < 0.35
     torch.testing.assert_close(dropped.deep[kept], 4 * whole.deep[kept])
+    # Numbers are dropped one by one, and not whole channels.
+    lost = ~kept & (whole.deep != 0)
+    assert (kept.any(dim=(2, 3)) & lost.any(dim=(2, 3))).any()
     # One number is for all stages: the first already changes what the second sees.
     both = VGG([[8], [8]], norm=None, dropout=0.75)
     both.load_state_dict(vgg.state_dict())
@@ -105,6 +108,7 @@ def test_its_weights_start_as_asked(init: str) -> None:
         ({"stages": [[4], [8, 0]]}, r"found \[\[4\], \[8, 0\]\]"),
         ({"stages": [[1]] * 7}, "1 to 6 lists"),
         ({"stages": [[4], [8]], "dropout": [0.5]}, r"each of 2 stages, found \[0.5\]"),
+        ({"norm": "after", "pretrained": "imagenet"}, "VGG.norm before or null .* found after"),
         ({"dropout": 1.0}, "VGG.dropout of 0 or more and below 1, found 1.0"),
     ],
 )

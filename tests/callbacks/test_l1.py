@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -83,3 +84,23 @@ def test_clipping_counts_the_penalty() -> None:
 def test_a_strength_that_does_nothing_good_is_refused(strength: float) -> None:
     with pytest.raises(ConfigError, match=f"strength above 0, found {strength}"):
         L1Penalty(strength)
+
+
+@pytest.mark.parametrize(("fused", "scaler"), [(True, object()), (True, None), (False, object())])
+def test_gradients_that_are_still_scaled_are_refused(
+    fused: bool, scaler: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Regression()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=fused)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    monkeypatch.setattr(pl.Trainer, "precision_plugin", SimpleNamespace(scaler=scaler))
+    trainer = make_trainer()
+    weight = model.layers[0].weight
+    if fused and scaler is not None:
+        with pytest.raises(ConfigError, match=r"not fused for an L1 penalty .* a fused SGD"):
+            L1Penalty(0.5).on_before_optimizer_step(trainer, model, optimizer)
+        assert not weight.grad.any()
+    else:
+        L1Penalty(0.5).on_before_optimizer_step(trainer, model, optimizer)
+        assert torch.equal(weight.grad, 0.5 * weight.detach().sign())

@@ -121,3 +121,12 @@ def test_numbers_below_one_are_refused(name):
 def test_an_order_that_is_not_one_is_refused():
     with pytest.raises(ConfigError, match=r"AttentionLSTMHead\.order to name each of"):
         make(order=["neck"])
+
+
+def test_the_loss_is_the_squared_distance_summed_over_the_steps():
+    head, batch = make(), make_labels(SIZE)
+    batch.visibility.fill_(2)
+    output = head(features())
+    target = head.encode(batch, output)
+    squared = (output[0] - target.value).square().sum(dim=2)
+    torch.testing.assert_close(head.loss(output, target).mean(), squared.sum(dim=1).mean())

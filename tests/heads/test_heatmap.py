@@ -180,3 +180,12 @@ def test_the_rows_of_every_stage_are_joints():
     head, _ = stages(3)
     assert set(head.joint_rows()) == set(head.state_dict())
     assert set(head.joint_rows().values()) == {LSP14.names}
+
+
+def test_with_mse_maps_start_from_zeros():
+    head = build(HeatmapHead(criterion="mse"), (48, 64))
+    output = head(make_features((48, 64), 3))
+    batch = make_labels((48, 64))
+    batch.keypoints.clamp_(12, 35)
+    loss = head.loss(output, head.encode(batch, output)).mean()
+    assert loss.item() == pytest.approx(1, abs=0.02)

@@ -85,3 +85,18 @@ def test_an_image_weighs_the_same_whatever_the_size_of_its_person():
     second = head.loss(torch.stack((perfect[0], wrong[1])), target).mean()
     assert float(first) == pytest.approx(0.5, abs=0.01)
     assert float(second) == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_convolution_ends_in_a_relu():
+    head = build(MaskHead(channels=4), (32, 32))
+    found = head.stem(make_features((32, 32), 2).dense)
+    assert (found >= 0).all()
+    assert (found == 0).any()
+    assert (found > 0).any()
+
+
+def test_channels_in_half_precision_are_subtracted_in_single_precision():
+    head = build(MaskHead(), (32, 32))
+    output = torch.randn(2, 2, 8, 8).bfloat16()
+    found, expected = (head.decode(one, (32, 32)).mask for one in (output, output.float()))
+    assert torch.equal(found, expected)

@@ -123,3 +123,14 @@ def test_weights_come_from_a_file(tmp_path):
 def test_a_wrong_classifier_is_refused(name, pretrained, message):
     with pytest.raises(ConfigError, match=message):
         FrozenClassifier(name, pretrained)
+
+
+def test_the_features_of_the_classifier_are_joined_and_leave_out_the_padding_too():
+    classifier = FrozenClassifier(CLASSIFIER, None)
+    spec = FeatureSpec(MapSpec(5, 4, 16, 24), MapSpec(5, 4, 16, 24))
+    layers = PooledLayers(spec, 3, "dense", None, classifier)
+    maps, rgb, valid = torch.randn(2, 5, 16, 24), torch.rand(2, 3, 64, 96), with_padding(32, 48)
+    mean = torch.stack((maps[0].mean(dim=(1, 2)), maps[1, :, :8, :12].mean(dim=(1, 2))))
+    expected = layers.last(torch.cat((mean, classifier(rgb, valid)), dim=1))
+    torch.testing.assert_close(layers(Features(maps, maps, rgb=rgb, valid=valid)), expected)
+    assert not torch.allclose(classifier(rgb, valid)[1], classifier(rgb, None)[1])

@@ -115,3 +115,14 @@ def test_an_input_of_no_fixed_size_and_an_axis_of_one_bin_are_refused():
         SimCCHead().build(spec, varied)
     with pytest.raises(ConfigError, match="2 bins or more along each axis of 48 x 64 pixels"):
         SimCCHead(bins_per_pixel=0.02).build(spec, Task(LSP14, InputSpec(SIZE)))
+
+
+def test_a_joint_is_only_as_sure_as_its_less_sure_axis():
+    head = build(SimCCHead(bins_per_pixel=2.0), SIZE)
+    sharp, flat = torch.full((1, 14, 128), -30.0), torch.zeros(1, 14, 96)
+    sharp[..., 40] = 30.0
+    unsure = head.decode((sharp, flat), SIZE).scores
+    assert (unsure < 0.2).all()
+    flat[..., 40] = 30.0
+    assert (head.decode((sharp, flat), SIZE).scores > unsure).all()
+    assert (head.decode((torch.zeros_like(sharp), flat), SIZE).scores < 0.2).all()
