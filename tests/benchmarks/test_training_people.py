@@ -27,24 +27,40 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_people_are_those_of_the_options(
+def test_a_run_is_scored_once_with_its_best_and_its_last_weights(
     study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(study)
     run = Run(Path("study/arm/seed_0"))
-    # On the validation people, the last weights reach what the last validation found.
-    assert training_people.score(run.folder, [])["last"] == pytest.approx(last_row(run), abs=1e-6)
-    words = ["training_people.py", "study", "--data.val", "[1, 4]", "--data.train", "[5, 8]"]
-    monkeypatch.setattr(sys, "argv", words)
+    words = ["--data.batch_size", "2"]  # Of the validation people here, which fit has scored.
+    monkeypatch.setattr(sys, "argv", ["training_people.py", "study", *words])
     training_people.main()
     found = json.loads((run.folder / TRAINING_PEOPLE).read_text())
     assert found == run.trained
     assert set(found) == {"best", "last"}
-    assert set(found["last"]) == set(last_row(run))
-    assert found["last"] != pytest.approx(last_row(run), abs=1e-6)
+    assert found["last"] == pytest.approx(last_row(run), abs=1e-6)
+    assert found["best"]["val/heatmap/PCKh"] == pytest.approx(run.best("val/heatmap/PCKh"))
     assert "1 runs scored, 0 before" in capsys.readouterr().out
     training_people.main()
     assert "0 runs scored, 1 before" in capsys.readouterr().out
+
+
+def test_options_choose_the_people(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study)
+    run, seen = Path("study/arm/seed_0"), []
+
+    def validate(words: list[str]) -> int:
+        seen.append(words)
+        (run / f"validate_{len(seen)}.json").write_text(json.dumps({"results": len(seen)}))
+        return 0
+
+    monkeypatch.setattr(training_people, "lightning", validate)
+    assert training_people.score(run, ["--data.val", "[1, 4]"]) == {"best": 1, "last": 2}
+    own = [f"--ckpt_path={run / name}.ckpt" for name in ("best", "last")]
+    assert seen == [["validate", one, "--data.val", "[1, 4]"] for one in own]
+    monkeypatch.setattr(training_people, "lightning", lambda _: 1)
+    with pytest.raises(SystemExit):
+        training_people.score(run, [])
 
 
 def last_row(run: Run) -> dict[str, float]:
