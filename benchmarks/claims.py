@@ -237,7 +237,7 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
         4,
     ),
     PairedClaim(
-        "It opens after 25 epochs.",
+        "The gap of ConvPose grows after 25 epochs.",
         "validation loss minus logged training loss",
         ("epochs 26 to 30", "epochs 21 to 25"),
         ("convpose", "convpose"),
