@@ -15,7 +15,7 @@ from benchmarks.study_runs import Figure, Run, at_end
 __all__ = ["CLAIMS", "DEAD", "EMPTY_MAP", "PAIRS", "Claim", "PairedClaim", "Says"]
 
 Says = Literal["higher", "lower", "alike", "not higher"]
-"""What a claim says of the first of two figures. Only a clearly higher one refutes "not higher"."""
+"""How a claim compares the first of two figures with the second."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ EMPTY_MAP = 0.00412191
 the study's 96 x 96 crops: `benchmarks/empty_map.py` measured it."""
 
 DEAD = 0.95
-"""A map has learnt nothing if its squared error is more than this part of that of an all-zero map;
-a constant map reaches 0.98 on these targets. Coordinates have learnt nothing of a person if their
-error is more than this part of that of the mean pose."""
+"""The limit above which a head counts as untrained: its squared error divided by that of an
+all-zero map (a constant map reaches 0.98 on these targets), or its error divided by that of the
+mean pose."""
 
 _BATCHES = at_end("train/loss", "training loss, mean of the last 5 batches logged", 4, last=5)
 
 
-def _left_of_an_empty_map(scale: float) -> Figure:
-    """The squared error of a head with this `scale`, divided by that of an all-zero map."""
+def _relative_to_empty_map(scale: float) -> Figure:
+    """The squared error divided by that of an all-zero map, for a head with this `scale`."""
     return Figure(
         "squared error, relative to that of an all-zero map",
         lambda run: run.best("val/loss/heatmap") / (EMPTY_MAP * scale**2),
@@ -165,11 +165,11 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
     Claim(
         f"Without the factor of 100, the heatmap goes to zero (above {DEAD}); with it, it does not "
         f"(below {DEAD}).",
-        _left_of_an_empty_map(1.0),
+        _relative_to_empty_map(1.0),
         "unet_mask_heatmap_scale_1",
         "unet_mask_heatmap",
         "higher",
-        second_figure=_left_of_an_empty_map(100.0),
+        second_figure=_relative_to_empty_map(100.0),
         limit=DEAD,
     ),
     Claim(

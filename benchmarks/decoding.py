@@ -31,19 +31,24 @@ def score(run: Path, head: str, decoding: str, flip: bool, words: list[str]) -> 
     Returns:
         The PCK at each of `THRESHOLDS`.
     """
-    before = set(run.glob("validate_*.json"))
     metrics = {
         f"PCK_{threshold}": {"class_path": "PCK", "init_args": {"threshold": threshold}}
         for threshold in THRESHOLDS
     }
-    options = [f"--ckpt_path={run / 'best.ckpt'}", f"--flip={str(flip).lower()}"]
+    options = [f"--flip={str(flip).lower()}"]
     options += [f"--model.heads.{head}.init_args.decoding={decoding}", "--model.main_metric=null"]
     options += [f"--model.metrics={json.dumps(metrics)}", *words]
-    if status := lightning(["validate", *options]):
-        raise SystemExit(status)
-    (path,) = set(run.glob("validate_*.json")) - before
-    results = json.loads(path.read_text(encoding="utf-8"))["results"]
+    results = validate(run / "best.ckpt", options)
     return [results[f"val/{head}/{name}"] for name in metrics]
+
+
+def validate(checkpoint: Path, options: list[str]) -> dict[str, float]:
+    """Run `lightning validate`, and return the results that it writes beside the checkpoint."""
+    before = set(checkpoint.parent.glob("validate_*.json"))
+    if status := lightning(["validate", f"--ckpt_path={checkpoint}", *options]):
+        raise SystemExit(status)
+    (path,) = set(checkpoint.parent.glob("validate_*.json")) - before
+    return json.loads(path.read_text(encoding="utf-8"))["results"]
 
 
 def main() -> None:

@@ -4,11 +4,10 @@
 
 Copies study.json and, of each run that has ended, config.yaml, result.json, metrics.csv and what
 `training_people.py` has written; and writes mean_pose.json from its predictions, which are too
-large to keep. Checkpoints are not copied. Files that the target has already are left as they are.
-Of absolute paths in study.json and
-config.yaml, only the last name is kept. To resume an interrupted study from such a copy, run this
-with the two folders exchanged, write the paths into study.json again, and start `lightning study`,
-which does not repeat runs that have a result.json.
+large to keep. Checkpoints are not copied. Files of runs that the target has already are left as
+they are. Of absolute paths in study.json and config.yaml, only the last name is kept. To resume an
+interrupted study from such a copy, run this with the two folders exchanged, write the paths into
+study.json again, and start `lightning study`, which does not repeat runs that have a result.json.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The systems of docs/reproduction.md: what the five papers report of them, and our figures for it.
+"""The systems of docs/reproduction.md: what the papers report, and the figures shown beside it.
 
 The arms are those of configs/studies/reproduction.yaml.
 """

@@ -81,7 +81,7 @@ their differences and the range of these. With three seeds, this rule finds a di
 equal systems in 6 to 9 % of comparisons (simulated with normal seeds), so that among {count} rows,
 one or two may be wrong. Where a paper finds two systems alike, or one not better than another, no
 clear difference does not contradict it, which is not proof: three seeds cannot tell a small
-difference from none. A verdict holds for these validation people: 736 have a mask, 605 a head
+difference from none. A verdict holds for these validation people: 736 have a mask, 604 a head
 segment (PCKh), and 530 a torso (PCK).
 
 An all-zero map is the result of a network that has learnt nothing of the heatmap; a map is counted
@@ -98,8 +98,8 @@ where predictions are less accurate.
 _STEPS = """
 ## Errors along the sequence
 
-Mean errors of the joints in the order in which the LSTM predicts them, in units of the longer side
-of a person's box; medians over seeds. The mean pose is that of the truth.
+Mean error per joint, in the order in which the LSTM predicts them and in units of the longer side
+of a person's box; medians over seeds. The mean pose is the mean of the ground truth.
 
 | step | joint | mean pose | {arms} | LSTM / regression |
 | --- | --- | --- | {dashes} | --- |

@@ -85,14 +85,14 @@ def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
         for axes, panel in zip(picture.subplots(2, 4).flat, PANELS, strict=True):
             axes.set_title(panel.title)
             axes.set_xlabel("minutes of training" if panel.minutes else "step")
-            if not panel.minutes or speeds is not None:
-                _draw_lines(axes, panel, runs, speeds)
+            if not panel.minutes or speeds:
+                _draw_lines(axes, panel, runs, speeds or {})
             if axes.has_data():
                 axes.legend(frameon=False, fontsize=6)
         picture.savefig(path, dpi=110)
 
 
-def _draw_lines(axes: Axes, panel: Panel, runs: Runs, speeds: Mapping[str, float] | None) -> None:
+def _draw_lines(axes: Axes, panel: Panel, runs: Runs, speeds: Mapping[str, float]) -> None:
     for label, (arm, key) in panel.lines.items():
         curves = [dict(run.curve(key)) for run in runs[arm]]
         if not curves:
@@ -101,12 +101,11 @@ def _draw_lines(axes: Axes, panel: Panel, runs: Runs, speeds: Mapping[str, float
         values = np.array([[curve[step] for step in steps] for curve in curves])
         if key.startswith("train/"):
             steps, values = _smooth(steps[None])[0], _smooth(values)
-        seconds = 1.0 if speeds is None or not panel.minutes else speeds[arm] / 60
-        (line,) = axes.plot(steps * seconds, np.median(values, axis=0), label=label, linewidth=1.2)
+        if panel.minutes:
+            steps = steps * speeds[arm] / 60
+        (line,) = axes.plot(steps, np.median(values, axis=0), label=label, linewidth=1.2)
         low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(
-            steps * seconds, low, high, color=line.get_color(), alpha=0.2, linewidth=0
-        )
+        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

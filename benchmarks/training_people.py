@@ -12,30 +12,10 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.decoding import validate
 from benchmarks.study_runs import TRAINING_PEOPLE
 from lightning_pose.atomic import replacing
-from lightning_pose.cli import main as lightning
 from lightning_pose.runs import RESULT
-
-
-def score(run: Path, words: list[str]) -> dict[str, dict[str, float]]:
-    """Score a run.
-
-    Args:
-        run: Its folder.
-        words: Options of `validate`.
-
-    Returns:
-        The metrics of "best" and "last", by the columns of metrics.csv.
-    """
-    found = {}
-    for name in ("best", "last"):
-        before = set(run.glob("validate_*.json"))
-        if status := lightning(["validate", f"--ckpt_path={run / name}.ckpt", *words]):
-            raise SystemExit(status)
-        (path,) = set(run.glob("validate_*.json")) - before
-        found[name] = json.loads(path.read_text(encoding="utf-8"))["results"]
-    return found
 
 
 def main() -> None:
@@ -45,7 +25,8 @@ def main() -> None:
     ended = [path.parent for path in sorted(options.study.glob(f"*/seed_*/{RESULT}"))]
     new = [run for run in ended if not (run / TRAINING_PEOPLE).is_file()]
     for run in new:
-        text = json.dumps(score(run, words), indent=1)
+        scores = {name: validate(run / f"{name}.ckpt", words) for name in ("best", "last")}
+        text = json.dumps(scores, indent=1)
         with replacing(run / TRAINING_PEOPLE) as file:
             file.write(f"{text}\n".encode())
     print(f"{options.study}: {len(new)} runs scored, {len(ended) - len(new)} before.")

@@ -222,10 +222,9 @@ class PCKh(PCK):
     not count (name the other 14 in `joints`; by default, all joints of the skeleton count), and the
     mean is over joints with equal weight ("macro"). Its published tables show one value per pair of
     left and right joints: `per="pair"`. The evaluation code of Microsoft's and HRNet's repositories
-    prints the "micro" mean in the same row, in which a joint counts as often as it is labelled
-    (declare a second PCKh for it), and calls PCKh@0.11 "@0.1". Data without head boxes uses the
-    segment from neck to head top, which is a different unit. Settings, states and rules are those
-    of `PCK`.
+    prints the "micro" mean in the same row, over all labelled joints (declare a second PCKh for
+    it), and calls PCKh@0.11 "@0.1". Data without head boxes uses the segment from neck to head top,
+    which is a different unit. Settings, states and rules are those of `PCK`.
 
     Example:
         >>> from lightning_pose.skeletons import LSP14

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import training_people
+from benchmarks import decoding, training_people
 from benchmarks.study_runs import TRAINING_PEOPLE, Run
 from lightning_pose.cli import main as lightning
 from tests.commands.project import CONFIG
@@ -47,20 +47,19 @@ def test_a_run_is_scored_once_with_its_best_and_its_last_weights(
 
 def test_options_choose_the_people(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study)
-    run, seen = Path("study/arm/seed_0"), []
+    checkpoint, seen = Path("study/arm/seed_0/last.ckpt"), []
 
-    def validate(words: list[str]) -> int:
+    def command(words: list[str]) -> int:
         seen.append(words)
-        (run / f"validate_{len(seen)}.json").write_text(json.dumps({"results": len(seen)}))
+        checkpoint.with_name("validate_new.json").write_text(json.dumps({"results": {"a": 1.0}}))
         return 0
 
-    monkeypatch.setattr(training_people, "lightning", validate)
-    assert training_people.score(run, ["--data.val", "[1, 4]"]) == {"best": 1, "last": 2}
-    own = [f"--ckpt_path={run / name}.ckpt" for name in ("best", "last")]
-    assert seen == [["validate", one, "--data.val", "[1, 4]"] for one in own]
-    monkeypatch.setattr(training_people, "lightning", lambda _: 1)
+    monkeypatch.setattr(decoding, "lightning", command)
+    assert decoding.validate(checkpoint, ["--data.val", "[1, 4]"]) == {"a": 1.0}
+    assert seen == [["validate", f"--ckpt_path={checkpoint}", "--data.val", "[1, 4]"]]
+    monkeypatch.setattr(decoding, "lightning", lambda _: 1)
     with pytest.raises(SystemExit):
-        training_people.score(run, [])
+        decoding.validate(checkpoint, [])
 
 
 def last_row(run: Run) -> dict[str, float]:
