@@ -2,9 +2,10 @@
 
     python benchmarks/mean_pose.py RUN [--head NAME] [--against OTHER_RUN]
 
-Reads predictions.npz and best.ckpt of a finished run. All lengths are in the frame of each person's
-box, in units of its longer side, and all means are over labelled joints. A table has one row per
-joint, in the order of the head's steps:
+Reads predictions.npz and best.ckpt of a finished run. All lengths are in the frame of the network's
+input, in units of its longer side, because the best pose to always predict depends on what the
+input shows. All means are over labelled joints. A table has one row per joint, in the order of the
+head's steps:
 
 * `error`, the mean error; `constant`, the mean error of always predicting the mean pose of the
   truth; `shuffled`, the mean error if each person's image is exchanged for another person's. A
@@ -35,11 +36,12 @@ from scipy.stats import spearmanr
 
 from lightning_pose.checkpoint import read_spec
 from lightning_pose.errors import DataError
+from lightning_pose.geometry import transform_points
 
 
 @dataclass
 class People:
-    """N people in the frame of their boxes: the origin in the centre, the longer side of length 1.
+    """N people in the frame of the network's input, whose longer side has length 1.
 
     Attributes:
         predicted: (x, y) of each predicted joint.
@@ -132,10 +134,10 @@ def read_run(run: Path, head: str | None) -> tuple[People, tuple[str, ...]]:
                 f"Expected {head}/keypoints in {path}, found {', '.join(filled) or 'no keypoints'};"
                 " choose another --head."
             )
-        box, visibility = file["box"].astype(float), file["visibility"]
-        both = [file[name].astype(float) for name in (f"{head}/keypoints", "keypoints")]
-    centre, sides = (box[:, 2:] + box[:, :2]) / 2, box[:, 2:] - box[:, :2]
-    longer = np.maximum(sides.max(axis=1), 1.0)
+        shown = list(zip(file["box"], map(tuple, file["image_size"].tolist()), strict=True))
+        visibility = file["visibility"]
+        both = file[f"{head}/keypoints"], file["keypoints"]
+    crops = [spec.input_spec.crop(box, image_size) for box, image_size in shown]
     names = spec.skeleton.names
     part = spec.heads[head]
     while "head" in part["init_args"]:  # A RefinementHead has the steps of the head in it.
@@ -143,7 +145,13 @@ def read_run(run: Path, head: str | None) -> tuple[People, tuple[str, ...]]:
     steps = part["init_args"].get("order") or names
     order = [names.index(name) for name in steps]
     predicted, truth = (
-        ((points - centre[:, None]) / longer[:, None, None])[:, order] for points in both
+        np.stack(
+            [
+                transform_points(matrix, person[order]).astype(float) / max(size)
+                for person, (matrix, size) in zip(points, crops, strict=True)
+            ]
+        )
+        for points in both
     )
     return People(predicted, truth, visibility[:, order] > 0), tuple(steps)
 
@@ -157,8 +165,8 @@ def _in_order(run: Path, steps: Sequence[str], people: People) -> People:
         if np.array_equal(found.truth, people.truth):
             return found
     raise DataError(
-        f"Expected the people and joints of the first run in {run}, found others; score that run "
-        "on the same data first, with `lightning validate`."
+        f"Expected the people, joints and input of the first run in {run}, found others; name a "
+        "run with an equal input_spec, scored on the same data with `lightning validate`."
     )
 
 

@@ -55,9 +55,10 @@ the U-Nets and ConvPose, as their papers do, and by PCK or PCKh for the others. 
 `0.95 / 0.91 (0.90 to 0.92)` is the median over seeds on 750 training people, without augmentation
 and dropout, and the median on the validation people with the lowest and the highest. PCKh is by the
 length of the head segment, from the neck to the top of the head; MPII's head size is about 0.75
-times that, which makes its PCKh the stricter one. A network whose error is 1.00 times that of the
-mean pose has learnt nothing of the person. A difference is our median minus the published value, on
-validation images, where both are the same measure.
+times that, which makes its PCKh the stricter one. The mean pose is that of the validation people in
+the frame of the network's input: a network whose error is 1.00 times that of the mean pose has
+learnt nothing of the person. A difference is our median minus the published value, on validation
+images, where both are the same measure.
 
 ![Learning curves: medians over seeds, with their range as a band]({picture})
 
@@ -98,8 +99,8 @@ where predictions are less accurate.
 _STEPS = """
 ## Errors along the sequence
 
-Mean error per joint, in the order in which the LSTM predicts them and in units of the longer side
-of a person's box; medians over seeds. The mean pose is the mean of the ground truth.
+Mean error per joint, in the order in which the LSTM predicts them and in units of the side of the
+input; medians over seeds. The mean pose is that of the ground truth.
 
 | step | joint | mean pose | {arms} | LSTM / regression |
 | --- | --- | --- | {dashes} | --- |

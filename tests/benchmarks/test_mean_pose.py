@@ -9,6 +9,7 @@ from benchmarks import mean_pose
 from benchmarks.mean_pose import People, compare, growth, read_run, table
 from lightning_pose.errors import DataError
 from lightning_pose.heads import Head, LSTMHead, MaskHead, RefinementHead
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.skeletons import LSP14
 from lightning_pose.weightings import FixedWeighting
 from tests.test_checkpoint import small_model, write
@@ -116,17 +117,27 @@ def test_errors_that_grow_along_the_sequence_are_recognised() -> None:
 
 
 def write_run(folder: Path, head: Head, predicted: np.ndarray) -> Path:
-    """A run's checkpoint, and predictions for people in boxes of 100 x 50 pixels."""
+    """A run whose predictions are this far from the truth, for people in boxes of 100 x 50."""
     folder.mkdir(exist_ok=True)
+    write_model(folder, head, InputSpec((48, 64)))
+    truth = np.random.default_rng(0).uniform(0, 50, (len(predicted), 14, 2))
+    sizes = [(90, 160)] * len(truth)
+    boxes = np.tile(np.float32([10, 20, 110, 70]), (len(truth), 1))
+    return write_predictions(folder, truth, truth + predicted, boxes, sizes)
+
+
+def write_model(folder: Path, head: Head, spec: InputSpec) -> None:
     heads, weighting = {"sequence": head, "mask": MaskHead()}, FixedWeighting()
-    write(folder / "best.ckpt", small_model(heads=heads, weighting=weighting))
-    count = len(predicted)
-    truth = np.random.default_rng(0).uniform(0, 50, (count, 14, 2)).astype(np.float32)
+    write(folder / "best.ckpt", small_model(heads=heads, weighting=weighting, input_spec=spec))
+
+
+def write_predictions(folder: Path, truth, predicted, boxes, sizes) -> Path:
     columns = {
-        "box": np.tile(np.float32([10, 20, 110, 70]), (count, 1)),
-        "keypoints": truth,
-        "visibility": np.full((count, 14), 2, np.uint8),
-        "sequence/keypoints": (truth + predicted).astype(np.float32),
+        "box": boxes,
+        "image_size": np.int64(sizes),
+        "keypoints": np.float32(truth),
+        "visibility": np.full((len(truth), 14), 2, np.uint8),
+        "sequence/keypoints": np.float32(predicted),
     }
     np.savez(folder / "predictions.npz", **columns)
     return folder
@@ -143,15 +154,39 @@ def test_a_run_is_read_in_the_order_of_its_steps(tmp_path, capsys, monkeypatch) 
     run = write_run(tmp_path / "run", small(ORDER), away)
     people, steps = read_run(run, None)
     assert list(steps) == ORDER
-    np.testing.assert_allclose(compare(people).error, np.arange(14)[::-1] / 100, atol=1e-6)
+    # The input shows 1.25 times the box of 100 pixels.
+    np.testing.assert_allclose(compare(people).error, np.arange(14)[::-1] / 125, atol=1e-6)
     other = write_run(tmp_path / "other", small(), 2 * away + 0.5)
     words = ["mean_pose.py", str(run), "--against", str(other)]
     monkeypatch.setattr("sys.argv", words)
     mean_pose.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[:3] == ["1", "head_top", "0.130"]
+    assert lines[1].split()[:3] == ["1", "head_top", "0.104"]
     assert float(lines[1].split()[-1]) == pytest.approx(13 / np.hypot(26.5, 0.5), abs=2e-3)
     assert lines[-3] == "rank correlation of step and error: -1.00"
+
+
+@pytest.mark.parametrize("subject", ["box", "image"])
+def test_the_same_place_in_every_input_is_the_mean_pose(tmp_path, subject) -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(40, 400, (12, 2))
+    corner = rng.uniform(0, 40, (12, 2))
+    boxes = np.float32(np.hstack([corner, corner + rng.uniform(10, 90, (12, 2))]))
+    # Places of the truth and of one pose for everybody, in an input that goes from 0 to 1.
+    places = rng.uniform(0.1, 0.9, (12, 14, 2))
+    pose = places.mean(axis=0)
+    # The first pixel of an image goes from -0.5 to 0.5.
+    low = boxes[:, None, :2] if subject == "box" else -0.5
+    sides = (boxes[:, 2:] - boxes[:, :2] if subject == "box" else sizes[:, ::-1])[:, None]
+    write_model(tmp_path, small(), InputSpec((48, 64), subject=subject, fit="stretch", enlarge=1.0))
+    run = write_predictions(tmp_path, low + sides * places, low + sides * pose, boxes, sizes)
+    found = compare(read_run(run, None)[0])
+    # The input is 64 pixels wide and 48 high.
+    away = np.linalg.norm((places - pose) * [1, 0.75], axis=-1).mean(axis=0)
+    np.testing.assert_allclose(found.error, away, rtol=1e-3)
+    np.testing.assert_allclose(found.constant, away, rtol=1e-3)
+    np.testing.assert_allclose(found.spread, 0, atol=1e-4)
+    np.testing.assert_allclose(found.to_mean, 0, atol=1e-3)
 
 
 def test_a_refined_head_has_the_steps_of_the_head_in_it(tmp_path) -> None:
@@ -167,7 +202,7 @@ def test_what_cannot_be_read_gets_one_sentence(tmp_path, monkeypatch) -> None:
     fewer = write_run(tmp_path / "few", small(), np.zeros((5, 14, 2)))
     monkeypatch.setattr("sys.argv", ["mean_pose.py", str(run), "--against", str(fewer)])
     with pytest.raises(
-        DataError, match=r"people and joints of the first run in .*few, found others"
+        DataError, match=r"people, joints and input of the first run in .*few, found others"
     ):
         mean_pose.main()
     (run / "predictions.npz").unlink()
