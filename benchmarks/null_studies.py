@@ -140,7 +140,11 @@ def score(arms: Sequence[Sequence[Shares]], resamples: int) -> list[Scored]:
     drawn = resampled([run for runs in arms for run in runs], resamples)
     seeds = len(arms[0])
     return [
-        Scored(np.array([run.value for run in runs]), drawn[n * seeds : (n + 1) * seeds])
+        Scored(
+            np.array([run.value for run in runs]),
+            drawn[n * seeds : (n + 1) * seeds],
+            runs[0].people,
+        )
         for n, runs in enumerate(arms)
     ]
 
@@ -176,7 +180,9 @@ def people_alone(arms: Sequence[Sequence[Shares]]) -> bool:
 
 def seeds_alone(arms: Sequence[Scored]) -> bool:
     """Whether Welch's test over seeds claims a difference."""
-    found = compare([Scored(arm.values, np.zeros((len(arm.values), 1))) for arm in arms])
+    found = compare(
+        [Scored(arm.values, np.zeros((len(arm.values), 1)), arm.people) for arm in arms]
+    )
     return any(one.verdict == "real" for one in found)
 
 

@@ -88,8 +88,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     add(
         "--margin", type=float, default=0.01, metavar="M",
-        help="differences up to this do not matter (default: 0.01; of losses and of metrics with a "
-        "unit, this share of the baseline's mean)",
+        help="differences up to this do not matter (default: 0.01; of what does not go from 0 to "
+        "1, this share of the baseline's mean)",
     )  # fmt: skip
     add(
         "--allow", action="append", default=[], metavar="PACKAGE",

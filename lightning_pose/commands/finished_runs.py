@@ -28,8 +28,9 @@ _OF_ONE_RUN = (
 _IDENTITY = {
     "person_id": "people", "keypoints": "labels", "visibility": "labels", "box": "boxes",
     "head_size": "head sizes", "torso_size": "torso sizes", "area": "areas",
+    "image_id": "images", "image_size": "image sizes",
 }  # fmt: skip
-"""The columns of predictions.npz that are the same in all runs, in words."""
+"""The columns of predictions.npz that are the same in all runs, in words; so is each label/NAME."""
 
 
 class _Reader:
@@ -85,15 +86,20 @@ class _Reader:
 
     def _check_people(self, folder: Path, columns: Mapping[str, np.ndarray]) -> None:
         # Runs of an earlier version lack some columns.
-        ours = {name: columns[name] for name in _IDENTITY if name in columns}
+        ours = {
+            name: column
+            for name, column in columns.items()
+            if name in _IDENTITY or name.startswith("label/")
+        }
         if self.first is None:
             self.first = (folder, ours)
         other, theirs = self.first
         for name in [name for name in ours if name in theirs]:
-            if not np.array_equal(ours[name], theirs[name]):
+            unknown = ours[name].dtype.kind == "f"  # Then NaN says that a label is not known.
+            if not np.array_equal(ours[name], theirs[name], equal_nan=unknown):
                 raise DataError(
                     "Expected runs that were scored on the same people, found other "
-                    f"{_IDENTITY[name]} in {folder} than in {other}; compare runs of one "
+                    f"{_IDENTITY.get(name, name)} in {folder} than in {other}; compare runs of one "
                     "validation split."
                 )
 
@@ -121,10 +127,16 @@ def _measures(
         head, name = key.split("/")
         if (metric := metrics.get(name)) is not None:
             definition = _definition(spec.metrics[name])
-            found[key] = Measure(metric.unit, bool(metric.higher_is_better), definition)
+            found[key] = Measure(
+                metric.unit,
+                bool(metric.higher_is_better),
+                # Pixels are those of the input.
+                f"{definition} for {spec.input_spec}" if metric.unit == "px" else definition,
+                fraction=metric.plot_upper_bound == 1.0,
+            )
         elif name == "loss":
-            definition = _definition(spec.heads[head])
-            losses[key] = Measure("", higher_is_better=False, definition=definition, loss=True)
+            definition = f"{_definition(spec.heads[head])} for {spec.input_spec}"
+            losses[key] = Measure("", False, definition, loss=True, fraction=False)
     return found | losses
 
 

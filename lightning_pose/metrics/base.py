@@ -24,7 +24,9 @@ class PoseMetric(Metric):
 
     Attributes:
         needs: The field of a `Prediction` that it scores; heads that fill it get this metric.
-        unit: The unit of its values, "" for fractions.
+        unit: The unit of its values, "" where there is none or it is not known.
+        plot_upper_bound: 1 if its values are fractions; `lightning compare` takes its margin as a
+            difference of fractions, and as a share of the baseline's mean elsewhere.
     """
 
     needs: ClassVar[str]

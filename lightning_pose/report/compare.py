@@ -259,10 +259,10 @@ def _method(comparison: Comparison) -> Iterator[str]:
         "intervals where they are alike. All comparisons on this page are corrected together by "
         "Holm's method: if no arm differed, the chance of any claim would be 5 % at most.</p>"
         "<p><b>Real</b>: the corrected interval leaves out 0. <b>Noise</b>: it lies within the "
-        f"margin of {comparison.margin:g} on both sides (of a loss or a metric with a unit, "
-        "that share of the baseline's mean). <b>Not decided</b>: neither, or an arm has fewer than "
-        f"{ENOUGH_SEEDS} seeds. Of a head without a metric, the loss without its weight is "
-        "compared.</p>"
+        f"margin of {comparison.margin:g} on both sides (of what does not go from 0 to 1, such as "
+        "a loss, that share of the baseline's mean). <b>Not decided</b>: neither, or an arm has "
+        f"fewer than {ENOUGH_SEEDS} seeds, or too few people are labelled. Of a head without a "
+        "metric, the loss without its weight is compared.</p>"
     )
 
 

@@ -19,16 +19,18 @@ class Measure:
     """A metric as it was declared for a model.
 
     Attributes:
-        unit: Its unit, "" for fractions.
+        unit: Its unit, "" where there is none or it is not known.
         higher_is_better: Whether higher values are better.
         definition: How it is computed: metrics of one name may differ, for example in a threshold.
         loss: Whether it is the loss of a head without a metric.
+        fraction: Whether it goes from 0 to 1.
     """
 
     unit: str = ""
     higher_is_better: bool = True
     definition: str = ""
     loss: bool = False
+    fraction: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def compare(
             each head that has a value, and of a head without a metric its loss, if all arms define
             it alike.
         margin: The largest difference that does not matter: of a fraction, this number, and of
-            losses and other units, this share of the baseline's mean.
+            any other metric or a loss, this share of the baseline's mean.
 
     Returns:
         The comparison.
@@ -209,8 +211,7 @@ def _compared(
         if name in scored[metric] and baseline in scored[metric]:
             pairs[name, metric] = (scored[metric][name], other := scored[metric][baseline])
             mean = abs(float(other.values.mean()))
-            relative = judged[metric].unit or judged[metric].loss
-            margins[name, metric] = margin * (mean if relative else 1.0)
+            margins[name, metric] = margin * (1.0 if judged[metric].fraction else mean)
     known = differences(list(pairs.values()), list(margins.values()))
     found = dict(zip(pairs, known, strict=True))
     return tuple(
@@ -244,7 +245,8 @@ def _scored(arms: Mapping[str, ArmRuns], metric: str) -> dict[str, Scored]:
     found, start = {}, 0
     for name, some in known.items():
         values = np.array([run.metrics[metric] for run in some], dtype=float)
-        found[name] = Scored(values, drawn[start : start + len(some)])
+        people = min(run.shares[metric].people for run in some)
+        found[name] = Scored(values, drawn[start : start + len(some)], people)
         start += len(some)
     return found
 
@@ -282,4 +284,6 @@ def sentence(compared: Compared, baseline: str) -> str:
     if found.seeds < ENOUGH_SEEDS:
         seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
         return f"{text}: not decided: {seeds}; {ENOUGH_SEEDS} are needed."
+    if np.isnan(found.p):
+        return f"{text}: not decided: too few people are labelled."
     return f"{text}: not decided."

@@ -65,6 +65,11 @@ class Shares:
         """The metric over all people."""
         return float(self.over(np.ones((1, len(self.sums))))[0])
 
+    @property
+    def people(self) -> int:
+        """How many people the metric counts."""
+        return int((self.counts.sum(axis=1) > 0).sum())
+
     def give(self, value: float) -> bool:
         """Whether a metric is what its people give, in single precision.
 

@@ -23,11 +23,14 @@ class Scored:
 
     Attributes:
         values: The metric of each run over all people, finite.
-        resampled: The same over R resamples of the people, which are the same for every run.
+        resampled: The same over R resamples of the people, which are the same for every run; NaN
+            for a resample without anybody whom the metric counts.
+        people: How many people the metric counts.
     """
 
     values: Float[np.ndarray, " S"]
     resampled: Float[np.ndarray, "S R"]
+    people: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def differences(
     over seeds, estimated from the runs (Welch), plus what the people add: the variance over
     resampled people (Efron's bootstrap, the same people in both arms, because arms are scored on
     the same ones), less the part of it that differs from run to run, which the seeds contain
-    already. The quantiles are those of Student's t, with Satterthwaite's degrees of freedom: the
+    already. Where a metric counts so few people that some resample has none of them, nothing is
+    decided. The quantiles are those of Student's t, with Satterthwaite's degrees of freedom: the
     percentiles of resampled seeds would be too narrow with as few as five, which
     `benchmarks/null_studies.py` measures. Seeds of two arms count as independent: where arms share
     their seeds, differences only become less variable.
@@ -85,8 +89,8 @@ def differences(
 
     Example:
         >>> people = np.zeros((5, 1))
-        >>> arm = Scored(np.array([0.64, 0.65, 0.66, 0.65, 0.65]), people)
-        >>> other = Scored(np.array([0.60, 0.61, 0.62, 0.61, 0.61]), people)
+        >>> arm = Scored(np.array([0.64, 0.65, 0.66, 0.65, 0.65]), people, 100)
+        >>> other = Scored(np.array([0.60, 0.61, 0.62, 0.61, 0.61]), people, 100)
         >>> (found,) = differences([(arm, other)], [0.01])
         >>> round(found.value, 3), round(found.low, 3), round(found.high, 3), found.verdict
         (0.04, 0.03, 0.05, 'real')
@@ -115,11 +119,16 @@ def _error(arm: Scored, other: Scored) -> tuple[float, float]:
     if min(len(arm.values), len(other.values)) < 2:
         return np.nan, np.nan
     seeds = [one.values.var(ddof=1) / len(one.values) for one in (arm, other)]
-    people = (arm.resampled.mean(axis=0) - other.resampled.mean(axis=0)).var()
-    own = max(0.0, people - _from_run_to_run(arm) - _from_run_to_run(other))
+    draws = arm.resampled.mean(axis=0) - other.resampled.mean(axis=0)
+    others = min(arm.people, other.people) - 1
+    if others < 1 or not np.isfinite(draws).all():
+        return np.nan, np.nan
+    people = draws.var() - _from_run_to_run(arm) - _from_run_to_run(other)
+    # Resamples of n people vary by (n - 1) / n of what n other people would.
+    own = max(0.0, people * (others + 1) / others)
     variance = sum(seeds) + own
-    # The people are many: only the few seeds make the variance uncertain.
     uncertain = sum(v**2 / (len(o.values) - 1) for v, o in zip(seeds, (arm, other), strict=True))
+    uncertain += own**2 / others
     return float(np.sqrt(variance)), float(variance**2 / uncertain) if uncertain else np.inf
 
 

@@ -22,7 +22,7 @@ class UncertaintyWeighting(Weighting):
     that heads with large losses have small weights, 1 / (2 s^2).
 
     The optimiser learns the variances with its own learning rate, without weight decay. The
-    variance of a head without a label in a batch is not changed. The total can be negative.
+    variance of a head without a label in a batch has no gradient. The total can be negative.
 
     Example:
         >>> weighting = UncertaintyWeighting()

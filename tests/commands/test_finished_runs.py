@@ -11,7 +11,12 @@ import torch
 import yaml
 
 from lightning_pose.checkpoint import SPEC_KEY
-from lightning_pose.commands.finished_runs import differing_options, read_runs, read_study
+from lightning_pose.commands.finished_runs import (
+    _IDENTITY,
+    differing_options,
+    read_runs,
+    read_study,
+)
 from lightning_pose.errors import ConfigError, DataError
 from tests.commands.run_folders import checkpoint, write_run, write_study
 
@@ -162,18 +167,39 @@ def test_other_people_are_refused(study: Path) -> None:
         read_study(study)
 
 
-@pytest.mark.parametrize(
-    ("column", "words"),
-    [("head_size", "head sizes"), ("torso_size", "torso sizes"), ("box", "boxes")],
-)
-def test_other_sizes_of_the_same_people_are_refused(study: Path, column: str, words: str) -> None:
+@pytest.mark.parametrize(("column", "words"), _IDENTITY.items())
+def test_other_columns_of_the_same_people_are_refused(study: Path, column: str, words: str) -> None:
     path = study / "a" / "seed_1" / "predictions.npz"
     with np.load(path) as file:
-        sizes = file[column]
+        values = file[column]
     # So little that the metrics of these people stay as they are.
-    change_columns(path, **{column: np.nextafter(sizes, np.float32(1e9))})
+    changed = values.copy()
+    if values.dtype.kind == "f":
+        changed = np.nextafter(values, np.float32(1e9))
+    elif values.dtype.kind == "U":
+        changed = np.char.add(values, "x")
+    else:
+        changed.flat[0] += 1
+    change_columns(path, **{column: changed})
     with pytest.raises(DataError, match=rf"the same people, found other {words} in .*seed_1"):
         read_study(study)
+
+
+def test_other_image_level_labels_are_refused(study: Path) -> None:
+    label = np.float32([1.5, np.nan, *[2.0] * 58])
+    for path in study.glob("*/*/predictions.npz"):
+        change_columns(path, **{"label/height": label})
+    assert [len(arm.runs) for arm in read_study(study)] == [2, 2]
+    change_columns(path, **{"label/height": label[::-1]})
+    with pytest.raises(DataError, match="found other label/height in"):
+        read_study(study)
+
+
+def test_pixels_and_losses_are_those_of_an_input(study: Path) -> None:
+    measures = read_study(study)[0].measures
+    for key, inside in (("joints/RMSE", True), ("mask/Dice", False), ("joints/PCK", False)):
+        assert ("InputSpec(" in measures[key].definition) == inside
+        assert measures[key].fraction != inside
 
 
 def change_config(path: Path, change: Callable[[dict], None]) -> None:

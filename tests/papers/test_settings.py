@@ -111,6 +111,7 @@ CONVPOSE = PLAIN | {
     "data.input_spec.size": [224, 224],
     "data.input_spec.fit": "cover",
     "data.input_spec.subject": "image",
+    "model.main_metric": "loss",
     "trainer.max_epochs": 25,
 }
 
@@ -145,7 +146,6 @@ PAPERS: dict[str, dict[str, Any]] = {
         "model.heads.coordinates.hidden": [512],
         "model.heads.coordinates.norm": None,
         "model.heads.coordinates.criterion": "mse",
-        "model.main_metric": "loss",
     },
     "convpose_cascade": CONVPOSE
     | {

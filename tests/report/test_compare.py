@@ -22,7 +22,7 @@ def comparison(*names: str, shift: float = 0.1) -> Comparison:
             replace(run, metrics={**run.metrics, "joints/RMSE": 30 - 10 * run.metrics["mask/Dice"]})
             for run in one.runs
         ]
-        measures = {**one.measures, "joints/RMSE": Measure("px", False)}
+        measures = {**one.measures, "joints/RMSE": Measure("px", False, fraction=False)}
         both.append(replace(one, runs=tuple(runs), measures=measures))
     return compare(both)
 

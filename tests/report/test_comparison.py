@@ -7,6 +7,7 @@ import pytest
 
 from lightning_pose.errors import ConfigError
 from lightning_pose.report.comparison import ArmRuns, Compared, Measure, compare, sentence
+from lightning_pose.report.shares import Shares
 from lightning_pose.report.statistics import Difference
 from tests.report.runs import arm, finished
 
@@ -57,14 +58,51 @@ def test_more_comparisons_make_a_claim_harder() -> None:
     assert compare(many).found[0].difference.verdict == "not decided"
 
 
-def test_the_margin_of_a_metric_with_a_unit_is_a_share() -> None:
-    found = compare(arms(30.0, 30.1, metric="joints/RMSE", unit="px", higher_is_better=False))
+PX = {"unit": "px", "higher_is_better": False, "fraction": False}
+
+
+def test_the_margin_of_what_is_no_fraction_is_a_share() -> None:
+    found = compare(arms(30.0, 30.1, metric="joints/RMSE", **PX))
     assert found.found[0].difference.margin == pytest.approx(0.3)
     assert found.found[0].difference.verdict == "real"
     assert said(found) == ["b: joints/RMSE is worse than in a by 0.10 px (0.10 to 0.10): real."]
-    (smaller,) = compare(arms(30.0, 29.9, metric="joints/RMSE", unit="px", higher_is_better=False),
+    (smaller,) = compare(arms(30.0, 29.9, metric="joints/RMSE", **PX),
                          margin=0.02).found  # fmt: skip
     assert sentence(smaller, "a").startswith("b: joints/RMSE is better than in a by 0.10 px")
+
+
+def test_the_people_of_each_arm_are_resampled() -> None:
+    # In b, the first half of the people are right, and in c, in every other run, the second half.
+    half = np.repeat([1.0, 0.0], 30)[:, None]
+    everybody = np.full((60, 1), 0.5)
+    several = {"a": [everybody] * 5, "b": [half] * 5, "c": [half, 1 - half] * 3}
+    made = []
+    for name, people in several.items():
+        runs = [
+            finished({"m/PCK": 0.5 + seed}, n, {"m/PCK": Shares(one, np.ones((60, 1)))})
+            for n, (one, seed) in enumerate(zip(people, (*SEEDS, 0.0), strict=False))
+        ]
+        made.append(ArmRuns(name, tuple(runs), (), {"m/PCK": Measure()}))
+    a_b, a_c = (one.difference for one in compare(made, margin=0.5).found)
+    # The mean of 60 people varies by 0.5 / sqrt(60); with 59 degrees, the quantile is 2.3.
+    assert a_b.high - a_b.low == pytest.approx(2 * 2.3 * 0.5 / np.sqrt(60), rel=0.06)
+    assert a_c.high - a_c.low < 0.2 * (a_b.high - a_b.low)
+
+
+def test_too_few_labelled_people_are_said() -> None:
+    two = []
+    for name, mean in (("a", 0.2), ("b", 0.8)):
+        one = arm(name, "m/PCK", list(mean + SEEDS), people=200)
+        counts = np.zeros((200, 1))
+        counts[:3] = 1.0
+        runs = (
+            replace(run, shares={"m/PCK": Shares(counts * run.metrics["m/PCK"], counts)})
+            for run in one.runs
+        )
+        two.append(replace(one, runs=tuple(runs)))
+    assert said(compare(two)) == [
+        "b: m/PCK is better than in a by 0.600: not decided: too few people are labelled."
+    ]
 
 
 def test_what_cannot_be_compared_is_said() -> None:
@@ -130,7 +168,7 @@ def test_a_metric_that_is_defined_differently_is_refused() -> None:
 
 
 def test_a_loss_is_judged_after_the_metrics_if_it_is_the_same_in_all_arms() -> None:
-    loss = {"higher_is_better": False, "loss": True, "definition": "H(scale=25)"}
+    loss = {"higher_is_better": False, "loss": True, "fraction": False, "definition": "H(scale=25)"}
     a, b = arms(50.0, 49.9, metric="heatmap/loss", **loss)
     found = compare([a, b])
     assert found.judged == ("heatmap/loss",)

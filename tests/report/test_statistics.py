@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
 from lightning_pose.report.statistics import Scored, differences
@@ -14,10 +15,12 @@ from lightning_pose.report.statistics import Scored, differences
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import null_studies
 
+MANY = 100_000
+
 
 def alike(*values: float) -> Scored:
     """Runs in which all people are alike, so that another sample of them changes nothing."""
-    return Scored(np.array(values), np.tile(np.array(values)[:, None], (1, 8)))
+    return Scored(np.array(values), np.tile(np.array(values)[:, None], (1, 500)), MANY)
 
 
 def drawn(seed: int, runs: int = 5, mean: float = 0.6, spread: float = 0.01) -> Scored:
@@ -39,12 +42,12 @@ def test_people_widen_the_interval_only_where_arms_differ_on_them() -> None:
     one, other = drawn(0), drawn(1)
     easy = random.normal(0, 0.03, (1, 4000))
     # Samples of easier and of harder people change all runs alike.
-    shared = [Scored(arm.values, arm.values[:, None] + easy) for arm in (one, other)]
+    shared = [Scored(arm.values, arm.values[:, None] + easy, MANY) for arm in (one, other)]
     (alone,), (both,) = (differences([pair], [0.01]) for pair in ((one, other), tuple(shared)))
     assert both.high - both.low == pytest.approx(alone.high - alone.low, rel=0.01)
     # People on whom one arm is better than the other: its variance is added.
     own = random.normal(0, 0.03, (1, 4000))
-    differs = Scored(one.values, one.values[:, None] + easy + own)
+    differs = Scored(one.values, one.values[:, None] + easy + own, MANY)
     (wide,) = differences([(differs, shared[1])], [0.01])
     seeds = sum(arm.values.var(ddof=1) / 5 for arm in (one, other))
     spread = np.sqrt(seeds + 0.03**2)
@@ -53,10 +56,63 @@ def test_people_widen_the_interval_only_where_arms_differ_on_them() -> None:
     # What changes from run to run is in the seeds already.
     runs = random.normal(0, 0.005, (2, 5, 4000))
     noisy = [
-        Scored(a.values, a.values[:, None] + run) for a, run in zip((one, other), runs, strict=True)
+        Scored(a.values, a.values[:, None] + run, MANY)
+        for a, run in zip((one, other), runs, strict=True)
     ]
     (same,) = differences([tuple(noisy)], [0.01])
     assert same.high - same.low == pytest.approx(alone.high - alone.low, rel=0.03)
+
+
+def test_few_people_are_uncertain() -> None:
+    random = np.random.default_rng(0)
+    one, other = drawn(0), drawn(1)
+    own = random.normal(0, 0.03, (1, 500))
+    for people in (3, 10, 50):
+        differs = Scored(one.values, one.values[:, None] + own, people)
+        (found,) = differences([(differs, other)], [0.01])
+        # Welch and Satterthwaite, with the mean of n people as one more mean.
+        parts = [(arm.values.var(ddof=1) / 5, 4) for arm in (one, other)]
+        parts.append((own.var() * people / (people - 1), people - 1))
+        variance = sum(part for part, _ in parts)
+        freedom = variance**2 / sum(part**2 / count for part, count in parts)
+        reach = student.isf(0.025, freedom) * np.sqrt(variance)
+        assert found.high - found.low == pytest.approx(2 * reach, rel=1e-3)
+
+
+def test_nothing_is_decided_where_a_resample_has_nobody() -> None:
+    far, near = drawn(0, mean=0.9), drawn(1)
+    missing = far.resampled.copy()
+    missing[:, 3] = np.nan
+    for arm in (Scored(far.values, missing, 8), Scored(far.values, far.resampled, 1)):
+        for pair in ((arm, near), (near, arm)):
+            (found,) = differences([pair], [0.01])
+            assert found.verdict == "not decided"
+            assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_people_that_vary_less_than_runs_add_nothing() -> None:
+    random = np.random.default_rng(0)
+    one, other = drawn(0), drawn(1)
+    # What varies from run to run cancels in the mean of the runs.
+    noise = random.normal(0, 0.02, (5, 500))
+    noise -= noise.mean(axis=0)
+    noisy = Scored(one.values, one.values[:, None] + noise, 100)
+    (alone,), (found,) = (differences([(arm, other)], [0.01]) for arm in (one, noisy))
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_p_is_corrected_by_holms_method() -> None:
+    base = drawn(9)
+    pairs = [(drawn(n, mean=0.6 + mean), base) for n, mean in enumerate((0.02, 0.0, 0.012, 0.001))]
+    p = np.array([ttest_ind(a.values, b.values, equal_var=False).pvalue for a, b in pairs])
+    found = [one.p for one in differences(pairs, [0.01] * 4)]
+    order = np.argsort(p)
+    expected = np.empty(4)
+    expected[order] = np.minimum(1, np.maximum.accumulate(p[order] * [4, 3, 2, 1]))
+    assert found == pytest.approx(expected)
+    # The rules for the highest and for the order are needed here.
+    assert max(p * 2) > 1
+    assert max(found) == 1
 
 
 @given(st.lists(st.floats(0, 0.05), min_size=1, max_size=7), st.integers(0, 10_000))
