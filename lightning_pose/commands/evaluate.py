@@ -90,8 +90,8 @@ class EvaluateCLI(PoseCLI):
 
 
 def _plain(values: Mapping[str, Tensor]) -> dict[str, float | None]:
-    """Numbers for JSON, which has no NaN."""
-    return {key: None if value.isnan() else float(value) for key, value in values.items()}
+    """Numbers for JSON, which has no NaN and no infinity."""
+    return {key: float(value) if value.isfinite() else None for key, value in values.items()}
 
 
 def _write_new(folder: Path, stem: str, text: str) -> Path:

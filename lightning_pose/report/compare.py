@@ -78,9 +78,9 @@ def spread(values: np.ndarray, measure: Measure) -> str:
         >>> spread(np.array([0.5, 0.6]), Measure()), spread(np.array([0.5]), Measure())
         ('0.550 ± 0.071', '0.500')
     """
-    digits = 2 if measure.unit else 3
     if not len(values):
         return "-"
+    digits = measure.digits(values.mean() / 10)
     mean = f"{values.mean():.{digits}f}"
     return f"{mean} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else mean
 

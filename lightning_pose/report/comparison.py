@@ -1,5 +1,6 @@
 """Arms of a study side by side: their runs, their means, and what is claimed about them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,12 @@ class Measure:
     definition: str = ""
     loss: bool = False
     fraction: bool = True
+
+    def digits(self, size: float) -> int:
+        """How many decimals show a number of this size: more for small ones that are no fraction."""
+        usual = 2 if self.unit else 3
+        known = not self.fraction and size != 0 and math.isfinite(size)
+        return max(usual, 1 - math.floor(math.log10(abs(size)))) if known else usual
 
 
 @dataclass(frozen=True)
@@ -267,16 +274,17 @@ def sentence(compared: Compared, baseline: str) -> str:
         'dwa: joints/PCKh is better than in equal by 0.031 (0.012 to 0.050): real.'
     """
     start = f"{compared.arm}: {compared.metric}"
-    found, unit = compared.difference, compared.measure.unit
+    found = compared.difference
     if found is None:
         return f"{start} is not compared with {baseline}: {compared.reason}."
-    digits = 2 if unit else 3
+    digits = compared.measure.digits(max(abs(found.value), found.margin))
     up = found.value >= 0
     word = "better" if up == compared.measure.higher_is_better else "worse"
-    shown = f"{abs(found.value):.{digits}f} {unit}".rstrip()
+    shown = f"{abs(found.value):.{digits}f} {compared.measure.unit}".rstrip()
     low, high = (found.low, found.high) if up else (-found.high, -found.low)
     between = "" if np.isnan(low) else f" ({low:.{digits}f} to {high:.{digits}f})"
-    text = f"{start} is {word} than in {baseline} by {shown}{between}"
+    how = f"{word} than in {baseline} by {shown}" if found.value else f"as good as in {baseline}"
+    text = f"{start} is {how}{between}"
     if found.verdict == "real":
         return f"{text}: real."
     if found.verdict == "noise":

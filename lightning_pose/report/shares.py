@@ -75,7 +75,8 @@ class Shares:
 
         It is not where it is an average of another kind, such as one over all pixels.
         """
-        return bool(np.isclose(self.value, value, rtol=1e-3, atol=1e-3, equal_nan=True))
+        # A metric of single precision that is nearly 0 is rounded, too.
+        return bool(np.isclose(self.value, value, rtol=1e-3, atol=1e-6, equal_nan=True))
 
 
 def resampled(

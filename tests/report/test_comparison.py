@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lightning_pose.errors import ConfigError
+from lightning_pose.report.compare import spread
 from lightning_pose.report.comparison import ArmRuns, Compared, Measure, compare, sentence
 from lightning_pose.report.shares import Shares
 from lightning_pose.report.statistics import Difference
@@ -49,6 +50,24 @@ def test_the_first_metric_of_each_head_is_judged() -> None:
                                     for run in one.runs)) for one in two]  # fmt: skip
     assert compare(both).judged == ("mask/Dice", "joints/PCKh")
     assert compare(two, judged=["joints/PCK"]).judged == ("joints/PCK",)
+
+
+def test_small_losses_have_enough_digits() -> None:
+    loss = {"higher_is_better": False, "loss": True, "fraction": False}
+    two = [
+        arm(name, "heatmap/loss", list(mean * (1 + SEEDS)), **loss)
+        for name, mean in (("a", 0.001), ("b", 0.0007))
+    ]
+    assert said(compare(two)) == [
+        "b: heatmap/loss is better than in a by 0.00030 (0.00030 to 0.00030): real."
+    ]
+    assert spread(two[1].values("heatmap/loss"), Measure(**loss)) == "0.000700 ± 0.000002"
+
+
+def test_equal_arms_are_not_better_or_worse() -> None:
+    for measure, reach in (({}, "-0.005 to 0.005"), (PX, "-0.0046 to 0.0046")):
+        (text,) = said(compare(arms(0.6, 0.6, **measure)))
+        assert text.startswith(f"b: joints/PCKh is as good as in a ({reach}): noise, within")
 
 
 def test_more_comparisons_make_a_claim_harder() -> None:
