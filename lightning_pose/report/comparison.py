@@ -34,7 +34,7 @@ class Measure:
     fraction: bool = True
 
     def digits(self, size: float) -> int:
-        """How many decimals show a number of this size: more for small ones but fractions."""
+        """How many decimals to show at this size: more for small values other than fractions."""
         usual = 2 if self.unit else 3
         known = not self.fraction and size != 0 and math.isfinite(size)
         return max(usual, 1 - math.floor(math.log10(abs(size)))) if known else usual

@@ -37,6 +37,9 @@ def test_a_study_is_printed_and_becomes_a_page(study: str, capsys) -> None:
     out = capsys.readouterr().out
     assert re.search(r"^equal: joints/RMSE is worse than in sharp by .* px .*: real\.$", out, re.M)
     assert "Dice is" not in out
+    assert main(["compare", "--study", study, "--margin=0.9"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^same: joints/PCKh is .*: noise, within the margin of 0\.900\.$", out, re.M)
 
 
 def test_runs_of_two_experiments_are_compared(study: str, capsys) -> None:
