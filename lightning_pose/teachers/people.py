@@ -64,11 +64,13 @@ def pair(poses: Poses, masks: Masks | None) -> list[LabelledPerson]:
         empty = np.zeros((0, 4), dtype=np.float32)
         masks = Masks(np.zeros((0, 1, 1), dtype=np.bool_), empty, empty[:, 0])
     shares = _shares(poses, masks)
+    # Too small a share is none: it must not decide who gets a mask that covers another's joints.
+    shares[shares < _LEAST_SHARE] = 0
     rows, columns = linear_sum_assignment(shares, maximize=True)
     mask_of = {
         int(person): int(mask)
         for person, mask in zip(rows, columns, strict=True)
-        if shares[person, mask] >= _LEAST_SHARE
+        if shares[person, mask] > 0
     }
     found = [
         LabelledPerson(

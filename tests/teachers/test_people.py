@@ -54,6 +54,15 @@ def test_a_mask_belongs_to_one_person_although_it_covers_two() -> None:
     assert people[0].mask_score is None
 
 
+def test_shares_that_are_too_small_take_no_mask_from_another() -> None:
+    # 6 of 10 joints of the first person are on the first mask, and 4 on the second; the second has
+    # 4 on the first, so that exchanged masks would cover more, but none enough.
+    one = [(5, y) for y in range(6)] + [(15, y) for y in range(4)]
+    other = [(6, y) for y in range(4)] + [(25, y) for y in range(6)]
+    people = pair(poses_at(one, other), masks_of((0, 0, 10, 20), (10, 0, 20, 20)))
+    assert [left(person) for person in people] == [0, None, 10]
+
+
 def test_half_of_the_labelled_joints_on_a_mask_are_enough() -> None:
     points = [(5, 5), (5, 6), (25, 5), (25, 6), (25, 7)]
     for last, expected in ((True, None), (False, 0)):
