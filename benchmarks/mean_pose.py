@@ -3,8 +3,8 @@
     python benchmarks/mean_pose.py RUN [--head NAME] [--against OTHER_RUN]
 
 Reads predictions.npz and best.ckpt of a finished run. All lengths are in the frame of the network's
-input, in units of its longer side, because the best pose to always predict depends on what the
-input shows. All means are over labelled joints. A table has one row per joint, in the order of the
+input, in units of its longer side, because the best constant pose depends on what the input shows.
+All means are over labelled joints. A table has one row per joint, in the order of the
 head's steps:
 
 * `error`, the mean error; `constant`, the mean error of always predicting the mean pose of the

@@ -95,8 +95,8 @@ class _Reader:
             self.first = (folder, ours)
         other, theirs = self.first
         for name in [name for name in ours if name in theirs]:
-            unknown = ours[name].dtype.kind == "f"  # Then NaN says that a label is not known.
-            if not np.array_equal(ours[name], theirs[name], equal_nan=unknown):
+            numeric = ours[name].dtype.kind == "f"  # NaN is then an unknown label.
+            if not np.array_equal(ours[name], theirs[name], equal_nan=numeric):
                 raise DataError(
                     "Expected runs that were scored on the same people, found other "
                     f"{_IDENTITY.get(name, name)} in {folder} than in {other}; compare runs of one "
