@@ -261,8 +261,8 @@ def _method(comparison: Comparison) -> Iterator[str]:
         "<p><b>Real</b>: the corrected interval leaves out 0. <b>Noise</b>: it lies within the "
         f"margin of {comparison.margin:g} on both sides (of what does not go from 0 to 1, such as "
         "a loss, that share of the baseline's mean). <b>Not decided</b>: neither, or an arm has "
-        f"fewer than {ENOUGH_SEEDS} seeds, or too few people are labelled. Of a head without a "
-        "metric, the loss without its weight is compared.</p>"
+        f"fewer than {ENOUGH_SEEDS} seeds or too few labelled people. A head without a metric is "
+        "compared by its unweighted loss.</p>"
     )
 
 

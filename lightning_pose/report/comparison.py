@@ -293,5 +293,5 @@ def sentence(compared: Compared, baseline: str) -> str:
         seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
         return f"{text}: not decided: {seeds}; {ENOUGH_SEEDS} are needed."
     if np.isnan(found.p):
-        return f"{text}: not decided: too few people are labelled."
+        return f"{text}: not decided: too few labelled people."
     return f"{text}: not decided."

@@ -67,7 +67,7 @@ class Shares:
 
     @property
     def people(self) -> int:
-        """How many people the metric counts."""
+        """The number of people with a label for this metric."""
         return int((self.counts.sum(axis=1) > 0).sum())
 
     def give(self, value: float) -> bool:

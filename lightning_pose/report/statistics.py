@@ -24,8 +24,8 @@ class Scored:
     Attributes:
         values: The metric of each run over all people, finite.
         resampled: The same over R resamples of the people, which are the same for every run; NaN
-            for a resample without anybody whom the metric counts.
-        people: How many people the metric counts.
+            for a resample without labelled people.
+        people: The number of labelled people.
     """
 
     values: Float[np.ndarray, " S"]
@@ -66,7 +66,7 @@ def differences(
     over seeds, estimated from the runs (Welch), plus what the people add: the variance over
     resampled people (Efron's bootstrap, the same people in both arms, because arms are scored on
     the same ones), less the part of it that differs from run to run, which the seeds contain
-    already. Where a metric counts so few people that some resample has none of them, nothing is
+    already. If some resample has no labelled people, there are too few of them, and nothing is
     decided. The quantiles are those of Student's t, with Satterthwaite's degrees of freedom: the
     percentiles of resampled seeds would be too narrow with as few as five, which
     `benchmarks/null_studies.py` measures. Seeds of two arms count as independent: where arms share

@@ -21,8 +21,8 @@ class UncertaintyWeighting(Weighting):
     What is learnt is log s^2, which starts at 0. For a constant loss L the optimum is s^2 = L, so
     that heads with large losses have small weights, 1 / (2 s^2).
 
-    The optimiser learns the variances with its own learning rate, without weight decay. The
-    variance of a head without a label in a batch has no gradient. The total can be negative.
+    The optimiser learns the variances with its own learning rate, without weight decay. A batch
+    without labels for a head gives its variance no gradient. The total can be negative.
 
     Example:
         >>> weighting = UncertaintyWeighting()

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from lightning_pose.cli import main
 from lightning_pose.commands import evaluate
-from lightning_pose.commands.evaluate import EvaluateCLI
+from lightning_pose.commands.evaluate import EvaluateCLI, _plain
 from lightning_pose.skeletons import LSP14
 from tests.commands.project import best, contents, figures, refused
 from tests.data.lspet import write_lspet
@@ -212,3 +213,8 @@ def test_validation_leaves_a_runs_own_checkpointing_alone(here: Path) -> None:
     words = ["--config", "tiny.yaml", "--run", "callback", "--trainer.max_epochs", "1"]
     assert main(["fit", *words, "--trainer.callbacks+=ModelCheckpoint"]) == 0
     assert main(["validate", "--ckpt_path", str(here.parent / "callback" / "best.ckpt")]) == 0
+
+
+def test_json_has_no_infinity() -> None:
+    values = {"a": torch.tensor(torch.inf), "b": torch.tensor(torch.nan), "c": torch.tensor(0.5)}
+    assert _plain(values) == {"a": None, "b": None, "c": 0.5}

@@ -67,6 +67,8 @@ def test_a_head_without_a_metric_is_read_by_its_loss(study: Path) -> None:
     measure = b.measures["mask/loss"]
     assert (measure.unit, measure.higher_is_better, measure.loss) == ("", False, True)
     assert "MaskHead(" in measure.definition
+    assert "InputSpec(" in measure.definition
+    assert not measure.fraction
     shares = b.runs[0].shares["mask/loss"]
     assert shares.value == pytest.approx(2.0)
     assert shares.counts[:, 0].tolist() == [1, 1, 0, *([1] * 57)]
@@ -195,7 +197,7 @@ def test_other_image_level_labels_are_refused(study: Path) -> None:
         read_study(study)
 
 
-def test_pixels_and_losses_are_those_of_an_input(study: Path) -> None:
+def test_pixels_are_those_of_an_input(study: Path) -> None:
     measures = read_study(study)[0].measures
     for key, inside in (("joints/RMSE", True), ("mask/Dice", False), ("joints/PCK", False)):
         assert ("InputSpec(" in measures[key].definition) == inside

@@ -120,7 +120,7 @@ def test_too_few_labelled_people_are_said() -> None:
         )
         two.append(replace(one, runs=tuple(runs)))
     assert said(compare(two)) == [
-        "b: m/PCK is better than in a by 0.600: not decided: too few people are labelled."
+        "b: m/PCK is better than in a by 0.600: not decided: too few labelled people."
     ]
 
 

@@ -61,6 +61,12 @@ def test_nobody_labelled_is_no_value() -> None:
     assert not nobody.give(0.5)
 
 
+def test_small_losses_are_told_apart() -> None:
+    small = Shares(np.full((5, 1), 0.0005), np.ones((5, 1)))
+    assert small.give(0.0005)
+    assert not small.give(0.0006)
+
+
 def test_every_run_gets_the_same_resamples_in_any_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     values, counts = random.random((40, 3)), np.ones((40, 3))
