@@ -29,12 +29,13 @@ class System:
     """A system of a paper.
 
     Attributes:
-        arm: The arm of the study, which has the name of its config.
+        arm: The arm of the study.
         protocol: What the paper trained on, and how.
         published: Its result on training and validation images, or on those named.
         figures: Ours.
         reasons: The likely reasons for a difference.
         values: Its result in numbers, by the name of our figure of the same measure.
+        config: Its config, if that has another name than the arm.
     """
 
     arm: str
@@ -43,6 +44,7 @@ class System:
     figures: tuple[Figure, ...]
     reasons: str
     values: Mapping[str, float] = field(default_factory=dict)
+    config: str | None = None
 
 
 def of_poses(name: str, of: Callable[[MeanPose], np.ndarray]) -> Figure:
@@ -96,6 +98,22 @@ _VGG_GAP = (
 SYSTEMS = (
     System("cnn11", _LSP, "none", (PCK, TO_MEAN_POSE), "nothing to compare with"),
     System("cnn11_no_bn", "as cnn11", "none", (PCK, TO_MEAN_POSE), "nothing to compare with"),
+    System(
+        "cnn11_no_dropout",
+        "none: the paper has a dropout of a half after each layer",
+        "none",
+        (PCK, TO_MEAN_POSE),
+        "nothing to compare with",
+        config="cnn11",
+    ),
+    System(
+        "cnn11_no_bn_no_dropout",
+        "none, as cnn11_no_dropout",
+        "none",
+        (PCK, TO_MEAN_POSE),
+        "nothing to compare with",
+        config="cnn11_no_bn",
+    ),
     System(
         "resnet_deconv",
         _MPII,

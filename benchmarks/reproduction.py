@@ -88,9 +88,9 @@ segment (PCKh), and 530 a torso (PCK).
 An all-zero map is the result of a network that has learnt nothing of the heatmap; a map is counted
 as one if its squared error is more than {dead} times that of an all-zero map on the same images.
 Coordinates are counted as the mean pose if their error is more than {dead} times that of the mean
-pose. Claims about these limits must be true of every run. Logged training losses are of batches
-with dropout. The error with shuffled images is relative to the error, so that it is also lower
-where predictions are less accurate.
+pose. Claims about these limits must be true of every run. Logged training losses are of batches,
+with dropout where the network has it. The error with shuffled images is relative to the error, so
+that it is also lower where predictions are less accurate.
 
 | claim | figure | first | second | seeds | here |
 | --- | --- | --- | --- | --- | --- |
@@ -302,7 +302,7 @@ def time_row(first: str, second: str, metric: str, runs: Runs, speeds: Mapping[s
 
 
 def _link(system: System) -> str:
-    return f"[{system.arm}](../configs/papers/{system.arm}.yaml)"
+    return f"[{system.arm}](../configs/papers/{system.config or system.arm}.yaml)"
 
 
 def _figures(system: System, runs: Sequence[Run]) -> list[tuple[Figure, Values]]:

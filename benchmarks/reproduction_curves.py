@@ -14,6 +14,8 @@ from benchmarks.study_runs import Runs
 __all__ = ["PANELS", "Panel", "draw"]
 
 _VGG = ("vgg16_regression", "vgg16_lstm", "vgg16_attention_lstm")
+_CNN = ("cnn11", "cnn11_no_bn")
+_CNN_NO_DROPOUT = ("cnn11_no_dropout", "cnn11_no_bn_no_dropout")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ def _same(key: str, *arms: str) -> dict[str, tuple[str, str]]:
     return {arm: (arm, key) for arm in arms}
 
 
+def _losses(*arms: str) -> dict[str, tuple[str, str]]:
+    """The losses in training and validation of several arms."""
+    return {
+        f"{arm}, {name}": (arm, f"{kind}/loss")
+        for arm in arms
+        for kind, name in (("train", "training"), ("val", "validation"))
+    }
+
+
 PANELS = (
     Panel(
         "U-Net: Dice",
@@ -52,15 +63,9 @@ PANELS = (
     Panel("ResNet: PCKh@0.5", _same("val/heatmap/PCKh", "resnet_deconv", "resnet_fcn")),
     Panel("VGG16: PCKh@0.5", _same("val/coordinates/PCKh", *_VGG)),
     Panel("VGG16: RMSE in px", _same("val/coordinates/RMSE", *_VGG), minutes=True),
-    Panel("11-layer CNN: PCK@0.2", _same("val/coordinates/PCK", "cnn11", "cnn11_no_bn")),
-    Panel(
-        "11-layer CNN: squared error",
-        {
-            f"{arm}, {name}": (arm, f"{kind}/loss")
-            for arm in ("cnn11", "cnn11_no_bn")
-            for kind, name in (("train", "training"), ("val", "validation"))
-        },
-    ),
+    Panel("11-layer CNN: PCK@0.2", _same("val/coordinates/PCK", *_CNN, *_CNN_NO_DROPOUT)),
+    Panel("11-layer CNN: squared error", _losses(*_CNN)),
+    Panel("11-layer CNN without dropout: squared error", _losses(*_CNN_NO_DROPOUT)),
     Panel(
         "ConvPose: squared error",
         {"training": ("convpose", "train/loss"), "validation": ("convpose", "val/loss")},
@@ -81,8 +86,8 @@ def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
         path: The PNG to write.
     """
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
-        picture = Figure((13, 5.6), layout="constrained")
-        for axes, panel in zip(picture.subplots(2, 4).flat, PANELS, strict=True):
+        picture = Figure((12, 9), layout="constrained")
+        for axes, panel in zip(picture.subplots(3, 3).flat, PANELS, strict=True):
             axes.set_title(panel.title)
             axes.set_xlabel("minutes of training" if panel.minutes else "step")
             if not panel.minutes or speeds:

@@ -18,7 +18,8 @@ __all__ = ["Person", "PersonPrediction", "check_boxes"]
 _CERTAIN = 0.2
 """Joints with a lower score are drawn as uncertain."""
 
-_SHORTEST = 2  # A shorter box is one in fractions of the image.
+SHORTEST = 2
+"""Pixels of the shortest side of a box; a shorter one is in fractions of the image."""
 
 
 @dataclass
@@ -147,6 +148,7 @@ def check_boxes(
     """
     try:
         found = np.asarray(rows, dtype=np.float32)
+        found = found.reshape(-1, 4) if found.shape == (0,) else found  # Nobody.
     except (TypeError, ValueError):
         found = np.empty(0, dtype=np.float32)  # Ragged, or no numbers.
     # No image is a million pixels wide, and larger numbers would break the arithmetic.
@@ -156,9 +158,9 @@ def check_boxes(
             f"Expected boxes of shape (N, 4) with x0 < x1 and y0 < y1 for image {name}, found "
             f"{rows}; give them as x0, y0, x1, y1 in pixels."
         )
-    if (found[:, 2:] - found[:, :2] < _SHORTEST).any():
+    if (found[:, 2:] - found[:, :2] < SHORTEST).any():
         raise DataError(
-            f"Expected boxes of {_SHORTEST} pixels or more along each side for image {name}, found "
+            f"Expected boxes of {SHORTEST} pixels or more along each side for image {name}, found "
             f"{found.tolist()}; give pixels, not fractions of the image."
         )
     if not ((found[:, :2] < image[2:]) & (found[:, 2:] > image[:2])).all():

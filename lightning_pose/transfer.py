@@ -70,6 +70,11 @@ def _carry_over(head: Head, donor: Head, where: str, path: str | Path) -> str:
             f"found {', '.join(head.steps)}; set its order to that of the checkpoint, or rename "
             "the head so that it starts from initial weights."
         )
+    if head.label != donor.label:
+        raise CheckpointError(
+            f"Expected {where} to predict the label {donor.label}, as in {path}, found "
+            f"{head.label}; rename the head so that it starts from initial weights."
+        )
     ours, theirs = head.joint_rows(), donor.joint_rows()
     state = donor.state_dict()
     note = ""

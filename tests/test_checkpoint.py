@@ -1,3 +1,4 @@
+import copy
 import logging
 import math
 import pickle
@@ -445,6 +446,20 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path)
             packed.writestr(one.filename, stored.read(one))
     with pytest.raises(CheckpointError, match=r"stored as they are, found .* compressed"):
         checkpoint.read(tmp_path / "packed.ckpt")
+
+
+def test_a_checkpoint_whose_parts_overlap_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.ckpt", small_model())
+    with zipfile.ZipFile(path, "a") as archive:
+        largest = max(archive.infolist(), key=lambda one: one.file_size)
+        # More entries for the same bytes, as archives have that unpack to terabytes.
+        for number in range(3):
+            again = copy.copy(largest)
+            again.filename = f"{largest.filename}{number}"
+            archive.filelist.append(again)
+        archive.writestr("end", "")  # So that the list is written again.
+    with pytest.raises(CheckpointError, match=r"no larger than its file, found parts .* overlap"):
+        checkpoint.read(path)
 
 
 def test_a_config_from_a_checkpoint_names_no_weights_to_fetch() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_pose.backbones import UNet
-from lightning_pose.heads import MaskHead, SharedHeatmapHead
+from lightning_pose.heads import MaskHead, RegressionHead, SharedHeatmapHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
@@ -46,3 +46,16 @@ def test_a_head_that_was_not_trained_has_none() -> None:
     module = make()
     module.assume_trained(["mask"])
     assert list(module.validation_step(make_batch(2), 0)["values"]) == ["mask"]
+
+
+def test_a_head_that_diverged_scores_badly_and_does_not_stop_the_others() -> None:
+    torch.manual_seed(0)
+    heads = {"mask": MaskHead(), "coordinates": RegressionHead()}
+    module = PoseModule(UNet(width=4), heads, LSP14, InputSpec((64, 64))).eval()
+    for parameter in module.heads["coordinates"].parameters():
+        parameter.data.fill_(torch.nan)
+    found = module.validation_step(make_batch(2), 0)["values"]
+    # Not NaN, which a mean over people would leave out.
+    assert (found["coordinates"]["RMSE"] > 1e5).all()
+    assert (found["coordinates"]["PCKh"] == 0).all()
+    assert found["mask"]["Dice"].isfinite().all()

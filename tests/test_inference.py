@@ -190,6 +190,8 @@ def test_boxes_belong_to_their_image():
     several = predictor([image, image, image], [boxes, None, boxes[:1]])
     assert [one.person.image_id for one in several] == ["0", "0", "1", "2"]
     assert several[2].box.tolist() == [-0.5, -0.5, 219.5, 199.5]
+    assert predictor(image, []) == predictor(image, np.empty((0, 4))) == []
+    assert len(predictor([image, image], [[], boxes])) == 2
     around = predictor(image, boxes, boxes_around="joints")
     assert [one.person.around for one in around] == ["joints", "joints"]
     unusable = ([1, 2, 3, 4], [[1, 2, 3]], [[5, 2, 3, 4]], [[1, 2, 3, np.nan]], [[0, 0, 1e9, 9]])

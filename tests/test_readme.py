@@ -11,9 +11,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
+from lightning_pose import metrics
 from lightning_pose.cli import main
+from lightning_pose.skeletons import LSP14
 from tests.test_checkpoint import small_model, write
 
 ROOT = Path(__file__).parent.parent
@@ -23,18 +26,24 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "docs/cluster.md",
+    "docs/comparing.md",
+    "docs/data.md",
     "docs/loss_weighting_study.md",
+    "docs/metrics.md",
     "docs/own_data.md",
     "docs/prepare.md",
+    "docs/results.md",
     "docs/systems.md",
+    "docs/training.md",
     "docs/wandb.md",
 )
 
 
 def blocks(document: str) -> list[str]:
-    """The fenced shell blocks of a document, without prompts and output."""
-    found = []
+    """The fenced shell blocks of a document, without prompts and output, and inline commands."""
     text = (ROOT / document).read_text()
+    # A command without options is only its name in a sentence.
+    found = re.findall(r"(?<!`)`(lightning \w+ --[^`]*)`", text)
     for kind, body in re.findall(r"^ *```(\w+)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
         if kind == "console":
             typed = re.findall(r"^ *\$ (.*(?:\\\n.*)*)", body, re.MULTILINE)
@@ -72,7 +81,7 @@ def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
     if command.startswith("-") or any(o == "--help" or o.endswith(".help") for o in options):
         assert status(words) == 0
     elif command == "study":  # It passes on what is not its own.
-        own = ("--study", "--jobs", "--output")
+        own = ("--study", "--jobs", "--only", "--output")
         pairs = zip(options, [None, *options], strict=False)
         others = [word for word, before in pairs if word not in own and before not in own]
         assert status(["fit", *others, "--print_config"]) == 0, capsys.readouterr().err
@@ -131,6 +140,8 @@ def test_every_command_is_spelt_right(document, capsys, monkeypatch):
         while "=" in words[0]:  # NAME=value in front of a command
             words = words[1:]
         match words:
+            case [*_, "my_heads.ThinMaskHead"]:
+                pass  # tests/commands/test_own_parts.py runs it.
             case ["lightning", *rest] | ["python", "-m", "lightning_pose", *rest]:
                 check_lightning(rest, capsys)
             case ["torchrun", *rest]:
@@ -180,6 +191,36 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
         assert overlay.size == (400, 420)
     assert len(names["people"]) == 2
     assert names["model"].input_spec == small_model().input_spec
+
+
+def test_the_python_and_the_config_of_the_metrics_page_are_right():
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    *lines, last = code.rstrip().splitlines()
+    expression, value = last.split("  # ")
+    names = {}
+    exec("\n".join(lines), names)
+    assert eval(expression, names).item() == float(value)
+    (config,) = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    model = yaml.safe_load(config)["model"]
+    declared = {
+        name: getattr(metrics, metric["class_path"])(**metric.get("init_args", {}))
+        for name, metric in model["metrics"].items()
+    }
+    found = small_model(metrics=declared, main_metric=model["main_metric"], main_head="heatmap")
+    assert set(found.metrics) == set(model["metrics"])
+
+
+def test_the_metrics_page_has_every_metric_and_its_defaults():
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    assert named == list(metrics.scores.default_metrics(LSP14))
+    assert "within 0.5 times the size of the head" in text
+    assert metrics.PCKh().threshold == 0.5
+    assert "within 0.2 times the size of the torso" in text
+    assert (metrics.PCK().threshold, metrics.PCK().size) == (0.2, "torso")
+    assert metrics.PCKh().average == metrics.PCK().average == "macro"
+    assert (metrics.Dice().average, metrics.Dice().threshold) == ("samplewise", 0.5)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

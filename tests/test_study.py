@@ -59,6 +59,8 @@ def test_a_baseline_keeps_one_head_and_makes_it_the_main_one() -> None:
     assert "--model.heads.joints=null" in mask.options
     assert "--model.heads.mask=null" not in mask.options
     assert "--model.main_head=joints" in joints.options
+    # The main metric of the whole model may be one of another head.
+    assert "--model.main_metric=null" in joints.options
     assert '--model.weighting.weights={"joints": 1.0}' in joints.options
 
 

@@ -8,7 +8,14 @@ import torch
 
 from lightning_pose.backbones import UNet
 from lightning_pose.errors import CheckpointError
-from lightning_pose.heads import HeatmapHead, LSTMHead, MaskHead, RegressionHead, SoftmaxJointHead
+from lightning_pose.heads import (
+    ClassHead,
+    HeatmapHead,
+    LSTMHead,
+    MaskHead,
+    RegressionHead,
+    SoftmaxJointHead,
+)
 from lightning_pose.skeletons import LSP14, Skeleton
 from lightning_pose.transfer import init_from
 from lightning_pose.weightings import FixedWeighting
@@ -93,6 +100,19 @@ def test_what_does_not_fit_is_named(settings: dict[str, object], message: str, p
 def test_a_head_of_another_class_gets_initial_weights(path: Path) -> None:
     model = fresh(heads={"heatmap": RegressionHead()}, skeleton=replace(LSP14))
     assert init_from(model, path).endswith("the backbone; heatmap with initial weights.")
+
+
+def test_a_head_is_taken_only_for_the_same_label(tmp_path: Path) -> None:
+    def labelled(label: str):
+        heads = {"mask": MaskHead(), "class": ClassHead(label)}
+        labels = {"sport": ["golf", "judo"], "place": ["in", "out"]}
+        return small_model(heads=heads, weighting=FixedWeighting(), labels=labels)
+
+    path = write(tmp_path / "labelled.ckpt", labelled("sport"))
+    assert init_from(labelled("sport"), path).endswith("mask, class.")
+    message = r"heads\.class to predict the label sport, as in .*, found place; rename the head"
+    with pytest.raises(CheckpointError, match=message):
+        init_from(labelled("place"), path)
 
 
 def test_a_sequence_is_taken_only_for_the_same_joints_in_the_same_order(tmp_path: Path) -> None:

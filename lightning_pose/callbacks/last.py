@@ -21,8 +21,9 @@ from lightning_pose.runs import LAST, PREVIOUS
 __all__ = ["LastCheckpoint"]
 
 _NEW = f"new.{LAST}"
-_LOGGED = ("metrics.csv", "events.out.tfevents*")
 """A checkpoint that is not in its place yet."""
+
+_LOGGED = ("metrics.csv", "events.out.tfevents*")
 
 
 class LastCheckpoint(Checkpoint):

@@ -1,8 +1,10 @@
 """The summary at the end of a run: its best metrics, its folder, and the next command."""
 
 import json
+import math
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +26,23 @@ class RunSummary(Callback):
 
     It is a listener of `BestCheckpoint`. The file result.json marks a run that has ended:
 
-    * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", for a head without a metric its loss
-      without its weight, "HEAD/loss", and `main`, its main metric, null
-      without a completed validation; `step` and `epoch`, the optimiser steps before that validation
-      and the epoch it was in, from 0;
+    * `metrics`: the metrics of best.ckpt by "HEAD/METRIC", and the unweighted loss of a head
+      without metrics, "HEAD/loss"; null if a value is not finite, as that of a metric without any
+      label;
+    * `main`: its main metric, and `step` and `epoch`, the optimiser steps before that validation
+      and the epoch it was in, from 0; null without a completed validation;
     * `steps` and `epochs` of the whole run, and the `seconds` from its first step to its end,
       including validations;
     * `parameters`: how many numbers the model learns, and `device`, what it ran on.
 
     Args:
         run: The run's folder.
+        allow: Packages that the next command has to trust, because parts of the model are theirs.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, allow: Sequence[str] = ()) -> None:
         self.run = run
+        self.allow = allow
         self.results: dict[str, float] = {}
         self._best: dict[str, Any] = {"main": None, "step": None, "epoch": None}
         self._start: float | None = None
@@ -97,9 +102,12 @@ class RunSummary(Callback):
     def save(self, trainer: pl.Trainer) -> None:
         """Write result.json for a run that has ended."""
         parameters = trainer.lightning_module.parameters()
+        main = self._best["main"]
         result = {
             **self._best,
-            "metrics": self.results,
+            # JSON has neither NaN nor infinity.
+            "main": main if main is None or math.isfinite(main) else None,
+            "metrics": {k: v if math.isfinite(v) else None for k, v in self.results.items()},
             "steps": trainer.global_step,
             "epochs": trainer.current_epoch,
             "seconds": round(self._trained(), 3),
@@ -107,7 +115,7 @@ class RunSummary(Callback):
             "device": trainer.strategy.root_device.type,
         }
         with replacing(self.run / RESULT) as file:
-            file.write(json.dumps(result, indent=1).encode())
+            file.write(json.dumps(result, indent=1, allow_nan=False).encode())
 
     def _trained(self) -> float:
         """Seconds since the first step of the run, without those between its processes."""
@@ -141,16 +149,23 @@ class RunSummary(Callback):
             checkpoint = shlex.quote(str(self.run / "best.ckpt"))
             lines = [
                 f"Run folder: {self.run}",
-                f"Next: lightning predict --ckpt_path {checkpoint} --images IMAGES "
-                "--output predictions",
+                f"Next: {self._program} predict --ckpt_path {checkpoint} --images IMAGES "
+                f"--output predictions{''.join(f' --allow {name}' for name in self.allow)}",
             ]
             lines += [f"Note: {self._caveat}"] if self._caveat else []
         if interrupted and (self.run / "last.ckpt").is_file():
             config, name = (shlex.quote(str(n)) for n in (self.run / "config.yaml", self.run.name))
-            lines += [f"Resume: lightning fit --config {config} --run {name} --ckpt_path auto"]
+            lines += [
+                f"Resume: {self._program} fit --config {config} --run {name} --ckpt_path auto"
+            ]
         for line in lines:
             # Without wrapping and markup, so that the command can be copied in one piece.
             console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+    @property
+    def _program(self) -> str:
+        # A package of the user's own may be in the folder of the command, where only -m finds it.
+        return "python -m lightning_pose" if self.allow else "lightning"
 
     def _table(self) -> Table:
         table = Table("head", "metric", "value")

@@ -105,8 +105,8 @@ def _print(comparison: "Comparison") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from lightning_pose.report.compare import overview, verdict
     from lightning_pose.report.comparison import sentence
+    from lightning_pose.report.overview import overview, verdict
 
     # A file has no width, and a table that is cut to 80 columns cannot be read.
     console = Console(width=None if sys.stdout.isatty() else 400)

@@ -62,8 +62,8 @@ def main(command: str, argv: Sequence[str]) -> int:
 
     examination = examine(data, options.images, options.duplicates == "true", track, progress=True)
     title = ", ".join(path.stem for path in configs) or type(data).__name__
-    write_page(options.output, page(examination, title))
     _print(examination)
+    write_page(options.output, page(examination, title))
     print(f"Report to look at: {printable(str(options.output))}")
     return 0 if examination.passed else 1
 

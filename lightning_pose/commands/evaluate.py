@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
@@ -26,6 +26,17 @@ _FIT_ONLY = (
 
 class EvaluateCLI(PoseCLI):
     """Scores a model on the people of the validation or the test split."""
+
+    help_texts: ClassVar = {
+        command: (
+            "--ckpt_path RUN/best.ckpt [--config CONFIG ...] [--KEY VALUE ...]",
+            f"Score a checkpoint on the {split} split, and write the results next to it. The model "
+            "comes from the checkpoint, and the data from the config of its run, or from --config "
+            "and keys such as --data.root; settings of the model, such as "
+            "--model.heads.heatmap.decoding, change it for this command.",
+        )
+        for command, split in (("validate", "validation"), ("test", "test"))
+    }
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:

@@ -14,7 +14,8 @@ from lightning_pose.commands.run_files import check_ended, read_json, read_run
 from lightning_pose.errors import ConfigError, DataError, InputError
 from lightning_pose.metrics import PoseMetric
 from lightning_pose.model_spec import ModelSpec
-from lightning_pose.report.comparison import ArmRuns, FinishedRun, Measure
+from lightning_pose.report.comparison import ArmRuns, FinishedRun
+from lightning_pose.report.measure import Measure
 from lightning_pose.task import Task
 
 __all__ = ["differing_options", "read_runs", "read_study"]

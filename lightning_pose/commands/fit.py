@@ -4,7 +4,7 @@ import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from jsonargparse import Namespace
@@ -59,6 +59,17 @@ class FitCLI(PoseCLI):
         experiment: The run's experiment, unless `--experiment` names another.
     """
 
+    help_texts: ClassVar = {
+        "fit": (
+            "--config CONFIG [--config CONFIG ...] [--KEY VALUE ...]",
+            "Train a model in the folder of a new run. A later config overrides an earlier one, "
+            "and keys on the command line override all; shipped configs, such as combined.yaml, "
+            "are found by their names. --print_config shows what that resolves to, and "
+            "--model.backbone.help CLASS the settings of a class. --ckpt_path auto continues the "
+            "newest unfinished run of the same config. Without --trainer.precision, the device "
+            "decides.",
+        )
+    }
     run: Run | None = None
     resumed_at = 0
     continued = False
@@ -191,7 +202,8 @@ class FitCLI(PoseCLI):
 
     def _callbacks(self, loggers: Sequence[Logger]) -> list[Callback]:
         settings = self.settings
-        self.summary = RunSummary(self.folder)
+        foreign = self.model.spec().packages - {"lightning_pose", "torch"}
+        self.summary = RunSummary(self.folder, sorted(foreign))
         predictions = SavePredictions(self.folder / "predictions.npz")
         for_loggers = logger_callbacks(loggers, predictions.path)
         return [

@@ -1,5 +1,6 @@
 """The output of `lightning prepare`: labels per image, and all of them in COCO's format."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,10 @@ from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.skeletons import Skeleton
 from lightning_pose.teachers import LabelledPerson
 
-__all__ = ["LabelsFolder"]
+__all__ = ["LabelsFolder", "checksum"]
+
+# Tells a folder of this command from others; lists the checksums of each people.json it wrote.
+_MARK = ".lightning_prepare"
 
 
 class LabelsFolder:
@@ -26,7 +30,8 @@ class LabelsFolder:
         folder/labels/NAME.jpg.json   the people in one image, and what made these labels
         folder/people.json            all of them in COCO's format, for `COCODataset`
 
-    Each file is complete or not there. A context, in which no other process writes to the folder.
+    Each file is complete or not there, and a people.json that somebody changed is never replaced.
+    A context, in which no other process writes to the folder.
 
     Args:
         folder: A new or empty folder, or one that an earlier run with the same teachers wrote.
@@ -34,8 +39,8 @@ class LabelsFolder:
         about: What makes the labels: plain data, recorded in each file.
 
     Raises:
-        ConfigError: The folder is in use, or holds something else or labels of other teachers.
-        DataError: A file of labels is damaged.
+        ConfigError: The folder holds something else. On entering the context: it is in use, or its
+            people.json was changed.
     """
 
     def __init__(self, folder: Path, skeleton: Skeleton, about: Mapping[str, Any]) -> None:
@@ -44,12 +49,16 @@ class LabelsFolder:
         self.about = dict(about)
         self.labels = folder / "labels"
         self.people = folder / "people.json"
-        if folder.exists() and not self.labels.is_dir() and any(folder.iterdir()):
+        self._mark = self.labels / _MARK
+        # A run that was stopped between the next two steps has left labels/ empty.
+        is_ours = self._mark.is_file()
+        if not is_ours and any(path != self.labels for path in folder.rglob("*")):
             raise ConfigError(
                 f"Expected a new folder, or one that lightning prepare wrote, at {folder}, found "
                 "other files in it; choose another --output."
             )
         self.labels.mkdir(parents=True, exist_ok=True)
+        self._mark.touch()
         self._lock = FileLock(self.labels / ".lock")
 
     def __enter__(self) -> "LabelsFolder":
@@ -60,6 +69,11 @@ class LabelsFolder:
                 f"Expected that nothing else writes to {self.folder}, found another lightning "
                 "prepare at work; wait for it, or choose another --output."
             ) from error
+        try:
+            self._refuse_changes()
+        except ConfigError:
+            self._lock.release()
+            raise
         for path in self.labels.glob(f"*{PART}"):
             path.unlink()
         return self
@@ -72,11 +86,19 @@ class LabelsFolder:
     ) -> None:
         self._lock.release()
 
-    def is_done(self, name: str) -> bool:
-        """Whether there are labels for an image.
+    def _refuse_changes(self) -> None:
+        if self.people.exists() and checksum(self.people) not in self._mark.read_text().split():
+            raise ConfigError(
+                f"Expected {self.people} as lightning prepare wrote it, found that it was changed; "
+                "rename it to keep it, and run the command again."
+            )
+
+    def is_done(self, name: str, sources: Mapping[str, str]) -> bool:
+        """Whether there are labels for an image as it is now.
 
         Args:
             name: The name of its file.
+            sources: The checksums of the files that labels are made from: the image, and others.
 
         Raises:
             ConfigError: They were made in another way.
@@ -84,7 +106,8 @@ class LabelsFolder:
         """
         if not self._file(name).is_file():
             return False
-        found = {key: value for key, value in self._read(name)["about"].items() if key != "date"}
+        record = self._read(name)
+        found = {key: value for key, value in record["about"].items() if key != "date"}
         if found != self.about:
             different = sorted(
                 key for key in {*found, *self.about} if found.get(key) != self.about.get(key)
@@ -94,18 +117,26 @@ class LabelsFolder:
                 f"{self.folder}, found others in {self._file(name).name} (they differ in "
                 f"{', '.join(different)}); choose another --output, or the same options."
             )
-        return True
+        return bool(record.get("sources") == sources)
 
-    def add(self, name: str, size: tuple[int, int], people: Sequence[LabelledPerson]) -> None:
+    def add(
+        self,
+        name: str,
+        sources: Mapping[str, str],
+        size: tuple[int, int],
+        people: Sequence[LabelledPerson],
+    ) -> None:
         """Write the labels of one image.
 
         Args:
             name: The name of its file.
+            sources: The checksums of the files that the labels are made from, computed before.
             size: Its height and width in pixels.
             people: The people in it.
         """
         record = {
             "about": {**self.about, "date": _now()},
+            "sources": dict(sources),
             "image": {"file_name": name, "height": size[0], "width": size[1]},
             "people": [_entry(person) for person in people],
         }
@@ -146,6 +177,12 @@ class LabelsFolder:
                     known = [person[key] for key in ("pose_score", "mask_score") if key in person]
                     scores.append(min(known))
             file.write(b'\n], "images": ' + _json(images) + b"}\n")
+            file.flush()
+            self._refuse_changes()
+            # Noted before the file is renamed, so that a run that was killed in between does not
+            # make the next one take it for a changed file.
+            with self._mark.open("a") as mark:
+                mark.write(f"{checksum(Path(file.name))}\n")
         return np.array(scores, dtype=np.float64)
 
     def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -195,6 +232,12 @@ def _entry(person: LabelledPerson) -> dict[str, Any]:
 def _run_lengths(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
     packed = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": list(mask.shape), "counts": packed["counts"].decode("ascii")}
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _json(value: Any) -> bytes:

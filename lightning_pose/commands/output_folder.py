@@ -24,14 +24,15 @@ def check_output_folder(folder: Path) -> None:
 
 
 def make_output_folder(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
+    """Make a folder, and those above it, just before it is written to.
 
     Args:
-        folder: The value of `--output`, or a folder below it.
+        folder: The value of `--output`.
 
     Raises:
-        ConfigError: It cannot be created.
+        ConfigError: It cannot be created, or meanwhile another command has written to it.
     """
+    check_output_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

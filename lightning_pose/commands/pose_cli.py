@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jsonargparse import Namespace
@@ -69,9 +69,14 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_no_adve
 class PoseCLI(LightningCLI):
     """Parses a command's arguments, builds the model, data module and trainer, and runs them.
 
+    A subclass says in `help_texts` how each of its commands is called, and what it does: the list
+    of all options that follows is too long to find that.
+
     Args:
         args: The command and the arguments after it.
     """
+
+    help_texts: ClassVar[dict[str, tuple[str, str]]]
 
     def __init__(self, args: Sequence[str]) -> None:
         restrict_parsing()
@@ -95,7 +100,14 @@ class PoseCLI(LightningCLI):
                 parser_kwargs={
                     "prog": "lightning",
                     **raising,
-                    **{command: dict(raising) for command in self.subcommands()},
+                    **{
+                        command: {
+                            **raising,
+                            "usage": f"lightning {command} {usage}",
+                            "description": words,
+                        }
+                        for command, (usage, words) in self.help_texts.items()
+                    },
                 },
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,

@@ -135,7 +135,7 @@ def _find_images(paths: Sequence[Path]) -> dict[str, Path]:
 
 def _read_boxes(path: Path, images: Mapping[str, Path]) -> Boxes:
     try:
-        boxes = json.loads(path.read_text(encoding="utf-8"))
+        boxes = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
@@ -147,12 +147,20 @@ def _read_boxes(path: Path, images: Mapping[str, Path]) -> Boxes:
             f"Expected {path} to hold a list of boxes for each image's name, found another "
             "layout; see lightning predict --help."
         )
+    # Imported here, so that --help and wrong arguments are answered at once.
+    from lightning_pose.person import SHORTEST
+
     for name, rows in boxes.items():
         for box in rows:
             if not _is_box(box):
                 raise DataError(
                     f"Expected boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1 in {path}, found "
                     f"{json.dumps(box)} for {name}; correct it."
+                )
+            if min(box[2] - box[0], box[3] - box[1]) < SHORTEST:
+                raise DataError(
+                    f"Expected boxes of {SHORTEST} pixels or more along each side in {path}, found "
+                    f"{json.dumps(box)} for {name}; give pixels, not fractions of the image."
                 )
     if not set(boxes) & set(images):
         raise DataError(

@@ -33,7 +33,7 @@ class PredictionsFolder:
         failures: Number of failures reported so far.
 
     Raises:
-        ConfigError: The folder cannot be created.
+        ConfigError: The folder cannot be created, or meanwhile another command has written to it.
     """
 
     def __init__(
@@ -46,8 +46,9 @@ class PredictionsFolder:
         self._output_names = _output_names(images)
         self._entries: list[dict[str, Any]] = []
         self._overlays = 0
+        make_output_folder(folder)
         for part in ("masks", "overlays"):
-            make_output_folder(folder / part)
+            (folder / part).mkdir()
 
     def __enter__(self) -> "PredictionsFolder":
         return self

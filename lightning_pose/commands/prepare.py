@@ -4,18 +4,19 @@ import argparse
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_pose.commands.option_parser import make_parser
+from lightning_pose.commands.prepare_sources import checksums, find_images, with_keypoints
 from lightning_pose.errors import ConfigError, DataError, InputError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from lightning_pose.commands.labels_folder import LabelsFolder
-    from lightning_pose.teachers import MaskTeacher, OpenPoseTeacher, PoseTeacher
+    from lightning_pose.teachers import MaskTeacher, PoseTeacher
 
 __all__ = ["main"]
 
@@ -31,8 +32,9 @@ The output folder gets
   sheet.jpg      people from all over the images, to look at
   doubtful.jpg   the people with the lowest scores
 
-If the command is stopped, run it again: images that have labels are not labelled again. These
-labels are not those of people: look at the sheets before you train on them.
+If the command is stopped, run it again: images that have labels are not labelled again, unless they
+were replaced. Correct the labels in a copy of people.json. Models made these labels, not people:
+look at the sheets before you train on them.
 """
 
 
@@ -53,7 +55,7 @@ def main(command: str, argv: Sequence[str]) -> int:
     options = _parser(command).parse_args(argv)
     # First check everything that does not need torch.
     _check(options)
-    names = _find_images(options.images)
+    names, others = find_images(options.images)
     # Imported here, so that --help and wrong arguments are answered at once.
     from rich.console import Console
 
@@ -63,19 +65,35 @@ def main(command: str, argv: Sequence[str]) -> int:
 
     poses, masks = _teachers(options)
     console = Console(stderr=True)
+    sources = {name: [options.images / name] for name in names}
     if isinstance(poses, OpenPoseTeacher):
-        names = _with_keypoints(names, poses, console)
+        sources, missing = with_keypoints(sources, poses)
+        # They may lie beside the images.
+        keypoints = {file.name for files in sources.values() for file in files[1:]}
+        others = [name for name in others if name not in keypoints]
+        if missing:
+            _report(
+                console,
+                f"images without a file of keypoints are left out: {len(missing)} of {len(names)}, "
+                f"the first {missing[0]!r}.",
+            )
+    if others:
+        _report(
+            console,
+            f"files of {options.images} that are not images are left out: {len(others)}, the first "
+            f"{others[0]!r}.",
+        )
     with LabelsFolder(options.output, poses.skeleton, _about(poses, masks)) as folder:
-        failures = _label(options.images, names, folder, poses, masks, console)
-        scores = folder.write_people(names)
+        labelled = _label(sources, folder, poses, masks, console)
+        scores = folder.write_people(labelled)
         if not len(scores):
             raise DataError(
                 f"Expected people in the images of {options.images}, found nobody; give other "
                 "images, or a lower --person_score."
             )
         write_sheets(folder.people, options.images, scores)
-    print(_summary(options, len(scores), len(names) - failures))
-    return 1 if failures else 0
+    print(_summary(options, len(scores), len(labelled)))
+    return 0 if len(labelled) == len(sources) else 1
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -139,32 +157,6 @@ def _masks(options: argparse.Namespace) -> bool:
     return bool(options.masks == "true")
 
 
-def _find_images(folder: Path) -> list[str]:
-    """The names of the images, sorted."""
-    from lightning_pose.datasets.coco_file import is_below
-    from lightning_pose.datasets.images import image_suffixes
-
-    if not folder.is_dir():
-        raise ConfigError(f"Expected a folder of images at {folder}, found none; correct --images.")
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in image_suffixes() and path.name[0] != "." and path.is_file()
-    )
-    if not names:
-        raise DataError(
-            f"Expected images in the folder {folder}, found none; give the folder that holds the "
-            "files themselves."
-        )
-    for name in names:
-        if not is_below(name):
-            raise DataError(
-                f"Expected names of images that every system can use, found {name!r} in {folder}; "
-                "rename it."
-            )
-    return names
-
-
 def _teachers(options: argparse.Namespace) -> tuple["PoseTeacher", "MaskTeacher | None"]:
     from lightning_pose import teachers
     from lightning_pose.commands.device import choose_device
@@ -199,54 +191,38 @@ def _about(poses: "PoseTeacher", masks: "MaskTeacher | None") -> dict[str, Any]:
 
 
 def _label(
-    images: Path,
-    names: Sequence[str],
+    sources: Mapping[str, Sequence[Path]],
     folder: "LabelsFolder",
     poses: "PoseTeacher",
     masks: "MaskTeacher | None",
     console: "Console",
-) -> int:
-    """Label the images that have no labels yet; returns how many could not be."""
+) -> list[str]:
+    """Label the images that have no labels yet; returns the names of all that have some then.
+
+    The sources of an image are its file, and after it others that its labels are made from.
+    """
     from rich.progress import Progress
 
     from lightning_pose.datasets.images import read_image
     from lightning_pose.teachers import pair
 
-    failures = 0
-    todo = [name for name in names if not folder.is_done(name)]
+    # Before the files are read, so that a later change is noticed.
+    sums = {name: checksums(files) for name, files in sources.items()}
+    todo = {name: files for name, files in sources.items() if not folder.is_done(name, sums[name])}
+    failed = set()
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Images", total=len(names), completed=len(names) - len(todo))
-        for name in todo:
+        task = progress.add_task("Images", total=len(sources), completed=len(sources) - len(todo))
+        for name, files in todo.items():
             try:
-                image, _ = read_image(images / name)
+                image, _ = read_image(files[0])
                 found = poses(image, name)
                 people = pair(found, None if masks is None else masks(image))
-                folder.add(name, (image.shape[0], image.shape[1]), people)
+                folder.add(name, sums[name], (image.shape[0], image.shape[1]), people)
             except InputError as error:
-                failures += 1
+                failed.add(name)
                 _report(console, str(error))
             progress.advance(task)
-    return failures
-
-
-def _with_keypoints(
-    names: Sequence[str], teacher: "OpenPoseTeacher", console: "Console"
-) -> list[str]:
-    """The images that have a file of OpenPose."""
-    kept = [name for name in names if teacher.file(name).is_file()]
-    if not kept:
-        raise DataError(
-            f"Expected files such as {teacher.file(names[0]).name} in {teacher.folder}, found none "
-            "with the name of an image; correct --openpose."
-        )
-    if len(kept) < len(names):
-        missing = min(set(names) - set(kept))
-        _report(
-            console,
-            f"{len(names) - len(kept)} of {len(names)} images have no file of keypoints and are "
-            f"left out, the first {missing!r}.",
-        )
-    return kept
+    return [name for name in sources if name not in failed]
 
 
 def _report(console: "Console", sentence: str) -> None:
@@ -261,7 +237,7 @@ def _summary(options: argparse.Namespace, people: int, images: int) -> str:
     command = (
         "lightning fit --config combined.yaml --config data/coco.yaml "
         f"--data.root {shlex.quote(str(options.output))} --data.train {data} "
-        "--data.splits [0.8,0.1,0.1]"
+        "--data.splits '[0.8, 0.1, 0.1]'"
     )
     return (
         f"Labels of {people} {'person' if people == 1 else 'people'} in {images} "

@@ -61,7 +61,7 @@ def read_run(
     columns = _columns(folder / "predictions.npz")
     try:
         metrics = {
-            str(key): float(value)
+            str(key): math.nan if value is None else float(value)
             for key, value in result["metrics"].items()
             if key.count("/") == 1
         }

@@ -36,7 +36,7 @@ def write_split_folder(
         sets: The names of the sets of a mix, each of which gets a folder for its lists.
 
     Raises:
-        ConfigError: The folder cannot be created.
+        ConfigError: The folder cannot be created, or meanwhile another command has written to it.
         DataError: An image for the sheet cannot be read.
     """
     names, person = np.unique(people.image_ids, return_index=True)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from lightning_pose.datamodules.cache import CachedDataset
+from lightning_pose.datamodules.input_sizes import input_sizes
 from lightning_pose.datamodules.loaders import (
     CropDataset,
     Unreadable,
@@ -26,7 +27,6 @@ from lightning_pose.datamodules.samplers import (
     PersonBatchSampler,
     Plan,
     Shuffled,
-    input_sizes,
 )
 from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.datasets.checks import check_disjoint, check_people
@@ -69,8 +69,7 @@ class PoseDataModule(pl.LightningDataModule, ABC):
             decoded twice, see `CachedDataset`; by default there is none.
         unreadable: What to do in training with a person whose files cannot be read: "stop" ends
             the run and names the file; "skip" learns nothing from this person, and says at the end
-            of an epoch who was skipped. A validation, a test and the filling of a cache always
-            stop.
+            of an epoch who was skipped. Validation, test and filling a cache always stop.
         seed: Seed for order and augmentation.
 
     Attributes:
@@ -176,7 +175,8 @@ class PoseDataModule(pl.LightningDataModule, ABC):
         drop_last = split == "train" and len(people) >= size
         if self.input_spec.short_side is not None:
             if split not in self._sizes:
-                self._sizes[split] = input_sizes(people, self.input_spec)
+                skip = split == "train" and self.unreadable == "skip"
+                self._sizes[split] = input_sizes(people, self.input_spec, skip)
             return Buckets(self._sizes[split], size, seed, drop_last)
         if seed is None:
             return InOrder(len(people), size, drop_last)

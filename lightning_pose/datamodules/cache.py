@@ -56,16 +56,14 @@ class CachedDataset(PoseDataset):
     as fine as the largest of these crops, and never finer than the image. A mask is stored in the
     same way.
 
-    The folder of a cache is named after the people, their boxes and the settings of the crop, so
-    that other people or settings make another cache beside it. It is written under another name
+    The folder of a cache is named after the people, their boxes, the number of bytes of each file
+    and the settings of the crop, so that other people, files or settings make another cache beside
+    it, and two versions of a dataset can be trained on at once. It is written under another name
     and renamed when it is whole; of several processes, one writes and the others wait.
 
-    Whenever it is opened, it is compared with its source, and written again if
-
-    - an image or a mask has another number of bytes than before, or
-    - a person looks different from the image and the mask. Compared are 32 people spread over the
-      set and, of those whose files have another time of modification, up to 1,000: copying a
-      dataset changes all times, but no image.
+    Each time it is opened, some people are compared with their images and masks, and the cache is
+    rebuilt if any of them differs: 32 people spread over the set, and up to 1,000 of those whose
+    files have another time of modification. (Copying a dataset changes all times, but no image.)
 
     Other changes go unnoticed, such as those of masks in an annotation file or of images that a
     dataset of one's own does not name in `files`: remove the folder then.
@@ -88,16 +86,18 @@ class CachedDataset(PoseDataset):
         self.skeleton, self.labels = people.skeleton, people.labels
         self.boxes_around = people.boxes_around
         self.person_ids = people.person_ids
-        self.folder = Path(folder).expanduser() / _name(people, crop)
+        # Before they are read, so that a later change is noticed.
+        files = _describe_files(people)
+        self.folder = Path(folder).expanduser() / _name(people, crop, files[:, :, 0])
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder.with_suffix(".lock")):
-            if self.folder.is_dir() and not self._agrees(crop):
+            if self.folder.is_dir() and not self._agrees(crop, files):
                 rank_zero_info(f"Found other images than in {self.folder}: caching them again.")
                 shutil.rmtree(self.folder)
                 for name in _STORED:
                     vars(self).pop(name, None)
             if not self.folder.is_dir():
-                _write(people, crop, self.folder, num_workers)
+                _write(people, crop, files, self.folder, num_workers)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the mapped files, which a worker opens itself instead of copying them."""
@@ -160,16 +160,12 @@ class CachedDataset(PoseDataset):
             mask_frame=None if known is None else frame,
         )
 
-    def _agrees(self, crop: PersonCrop) -> bool:
-        """Whether the files have the same sizes, and people look as they do in their images."""
-        files = _describe_files(self.people)
+    def _agrees(self, crop: PersonCrop, files: Int64[np.ndarray, "N F 2"]) -> bool:
+        """Whether people look as they do in their images."""
         try:
-            before = self._table["files"]
+            touched = np.flatnonzero((self._table["files"] != files).any(axis=(1, 2)))
         except _DAMAGE:
             return False
-        if before.shape != files.shape or (before[:, :, 0] != files[:, :, 0]).any():
-            return False
-        touched = np.flatnonzero((before != files).any(axis=(1, 2)))
         compared = (_spread(np.arange(len(self)), _COMPARED), _spread(touched, _MOST_TOUCHED))
         for index in np.unique(np.concatenate(compared)).tolist():
             now = _patch(self.people, crop, index)
@@ -213,10 +209,11 @@ def _describe_files(people: PoseDataset) -> Int64[np.ndarray, "N F 2"]:
     return described
 
 
-def _name(people: PoseDataset, crop: PersonCrop) -> str:
-    """A name that another set of people, other boxes or another crop would not have."""
+def _name(people: PoseDataset, crop: PersonCrop, sizes: Int64[np.ndarray, "N F"]) -> str:
+    """A name that other people, other boxes, files of other sizes or another crop do not have."""
     settings = (crop.input_spec, crop.rotation, crop.scale, crop.shift, crop.box_jitter)
     digest = hashlib.sha256(repr((_VERSION, settings)).encode())
+    digest.update(sizes.tobytes())
     for index in range(len(people)):
         person = people.annotation(index)
         seen = (person.person_id, person.image_id, person.box.tolist(), people.box_around(index))
@@ -224,13 +221,18 @@ def _name(people: PoseDataset, crop: PersonCrop) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(people: PoseDataset, crop: PersonCrop, folder: Path, num_workers: int) -> None:
+def _write(
+    people: PoseDataset,
+    crop: PersonCrop,
+    files: Int64[np.ndarray, "N F 2"],
+    folder: Path,
+    num_workers: int,
+) -> None:
     """Write the cache of all people, under another name until it is whole."""
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)  # Of a process that was killed.
     part.mkdir()
     shapes, starts, frames, sizes = [], [], [], []
-    files = _describe_files(people)  # Before they are read, so that a later change is noticed.
     try:
         with (part / "images.bin").open("wb") as images, (part / "masks.bin").open("wb") as masks:
             patches = in_workers(partial(_patch, people, crop), len(people), num_workers, "Caching")

@@ -8,9 +8,7 @@ from jaxtyping import Int64
 from torch.utils.data import Sampler
 from typing_extensions import override
 
-from lightning_pose.datasets.base import PoseDataset
 from lightning_pose.errors import ConfigError
-from lightning_pose.input_spec import InputSpec
 
 __all__ = [
     "Buckets",
@@ -19,7 +17,6 @@ __all__ = [
     "Plan",
     "Shuffled",
     "Weighted",
-    "input_sizes",
 ]
 
 
@@ -220,20 +217,6 @@ class Buckets(Plan):
             moved = [*rng.permutation(len(batches) - 1).tolist(), len(batches) - 1]
             batches = [batches[number] for number in moved]
         return batches
-
-
-def input_sizes(people: PoseDataset, spec: InputSpec) -> Int64[np.ndarray, "N 2"]:
-    """Height and width of each person's input in pixels, as `Buckets` takes them.
-
-    They follow from the boxes, or from the image headers if whole images are shown.
-    """
-    sizes = [
-        spec.input_size(None, people.image_size(index))
-        if spec.subject == "image"
-        else spec.input_size(people.annotation(index).box, None)
-        for index in range(len(people))
-    ]
-    return np.array(sizes, dtype=np.int64)
 
 
 class PersonBatchSampler(Sampler[list[tuple[int, int, int]]]):

@@ -56,7 +56,7 @@ def choose_split(people: PoseDataset, splits: Splits, split: str, seed: int) -> 
     """
     images, image = np.unique(people.image_ids, return_inverse=True)
     if isinstance(splits, Path):
-        chosen = _listed(images, splits / f"{split}.txt")
+        chosen = _listed(images, splits.expanduser() / f"{split}.txt")
     else:
         chosen = draw_splits(np.bincount(image), splits, seed) == SPLITS.index(split)
     return Subset(people, np.flatnonzero(chosen[image]))
@@ -153,9 +153,9 @@ def _listed(images: np.ndarray, path: Path) -> np.ndarray:
             "name per line."
         )
     # Names of files may be any bytes.
-    text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    names = [line.strip() for line in text.splitlines()]
-    names = [name for name in names if name]
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    # Only at ends of lines: `splitlines` also cuts at other characters, which names may have.
+    names = [name for line in text.split("\n") if (name := line.strip())]
     chosen = np.isin(images, names)
     if missing := sorted(set(names) - set(images[chosen].tolist())):
         raise DataError(

@@ -2,8 +2,6 @@
 
 import json
 import re
-import reprlib
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from lightning_pose.datasets.coco_entries import Entries, number, short
 from lightning_pose.datasets.coco_masks import COCOMasks
 from lightning_pose.errors import ConfigError, DataError
 
@@ -26,11 +25,6 @@ _KEYS = {
 
 # Pillow refuses images of this size.
 _MOST_PIXELS = 2**28
-
-# What a file contains may be long, or nested deeply.
-_repr = reprlib.Repr()
-_repr.maxstring, _repr.maxlist = 80, 20
-_short = _repr.repr
 
 
 @dataclass
@@ -80,10 +74,13 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
     rows = [
         row
         for row in content["annotations"]
-        if row["category_id"] == kind and not row.get("iscrowd")
+        if number(path, row, "category_id") == kind and number(path, row, "iscrowd") <= 0
     ]
-    people = _Entries(path, "annotation", rows)
-    keypoints = people.numbers("keypoints", 3 * len(joints)).reshape(len(rows), len(joints), 3)
+    people = Entries(path, "annotation", rows)
+    # Tools leave the key out for a person who has only a mask.
+    nothing = None if min_joints else [0.0] * 3 * len(joints)
+    points = people.numbers("keypoints", 3 * len(joints), nothing)
+    keypoints = points.reshape(len(rows), len(joints), 3)
     flags = keypoints[:, :, 2]
     known = np.isin(flags, (0, 1, 2)).all(axis=1)
     people.require(known, "the flags 0, 1 and 2 in 'keypoints'", flags)
@@ -120,69 +117,6 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
     )
 
 
-class _Entries:
-    """Entries of one list of a file, read column by column.
-
-    Raises:
-        DataError: An `id` is no whole number of 0 or more, or two entries have the same.
-    """
-
-    def __init__(self, path: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        self.path, self.name, self.rows = path, name, rows
-        self.ids = self.integers("id")
-        self.require(self.ids >= 0, "an 'id' of 0 or more", self.ids)
-        _, first = np.unique(self.ids, return_index=True)
-        alone = np.isin(np.arange(len(rows)), first)
-        self.require(alone, "an 'id' that no other entry has", self.ids)
-
-    def integers(self, key: str) -> Int64[np.ndarray, " N"]:
-        values = array("q")
-        for index, row in enumerate(self.rows):
-            try:
-                values.append(row[key])
-            except (TypeError, OverflowError) as error:
-                expected = f"a whole number of 64 bits in {key!r}"
-                raise self.refusal(index, expected, _short(row[key])) from error
-        return np.array(values, dtype=np.int64)
-
-    def numbers(
-        self, key: str, count: int, default: float | None = None
-    ) -> Float64[np.ndarray, "N C"]:
-        """`count` finite numbers per entry: a list, or one number without a list."""
-        values = array("d")
-        for index, row in enumerate(self.rows):
-            value: Any = row.get(key, default)
-            try:
-                if count == 1:
-                    values.append(value)
-                elif isinstance(value, list) and len(value) == count:
-                    values.extend(value)
-                else:
-                    raise TypeError
-            except (TypeError, OverflowError) as error:
-                is_short = isinstance(value, list) and len(value) != count
-                found = f"{len(value)} of them" if is_short else _short(value)
-                expected = f"{count} numbers" if count > 1 else "a number"
-                raise self.refusal(index, f"{expected} in {key!r}", found) from error
-        table = np.array(values).reshape(len(self.rows), count)
-        # Where a dataset keeps them in float32, they stay finite.
-        fine = (np.abs(table) < np.finfo(np.float32).max).all(axis=1)
-        self.require(np.asarray(fine), f"finite numbers in {key!r}", table)
-        return table
-
-    def require(self, fine: Any, expected: str, found: np.ndarray) -> None:
-        """Refuse the first entry that is not fine, an array of flags."""
-        if not fine.all():
-            index = int(np.argmin(fine))
-            raise self.refusal(index, expected, _short(found[index].tolist()))
-
-    def refusal(self, index: int, expected: str, found: str) -> DataError:
-        where = f"{self.name} {_short(self.rows[index]['id'])} of {self.path}"
-        return DataError(
-            f"Expected {expected} in {where}, found {found}; correct or remove this {self.name}."
-        )
-
-
 def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Read the lists of a file, and refuse one whose entries are not those of COCO."""
     if not path.is_file():
@@ -210,7 +144,7 @@ def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
             if missing:
                 raise DataError(
                     f"Expected {', '.join(keys)} in each entry of {name!r} of {path}, found none "
-                    f"of the name {missing[0]!r} at index {index}, in {_short(entry)}; correct the "
+                    f"of the name {missing[0]!r} at index {index}, in {short(entry)}; correct the "
                     "file."
                 )
     return {name: content[name] for name in _KEYS}
@@ -220,32 +154,32 @@ def _read_category(
     path: Path, entries: Sequence[dict[str, Any]], category: str
 ) -> tuple[int, tuple[str, ...], tuple[tuple[int, int], ...]]:
     """The `id` of a category, its joints and its limbs."""
-    ids = _Entries(path, "category", entries).ids
+    ids = Entries(path, "category", entries).ids
     categories = [entry["name"] for entry in entries]
     if categories.count(category) != 1:
         raise ConfigError(
             f"Expected one category with the name {category!r} in {path}, found "
-            f"{_short(categories)}; choose another category."
+            f"{short(categories)}; choose another category."
         )
     place = categories.index(category)
     where = f"of the category {category!r} of {path}"
     names: Any = entries[place].get("keypoints")
     if not isinstance(names, list) or not names or not all(map(_is_name, names)):
         raise DataError(
-            f"Expected names of joints in 'keypoints' {where}, found {_short(names)}; use a file "
+            f"Expected names of joints in 'keypoints' {where}, found {short(names)}; use a file "
             "with keypoints, such as person_keypoints_val2017.json."
         )
     joints = tuple(re.sub(r"[\s-]+", "_", name.strip().lower()) for name in names)
     if len(set(joints)) < len(joints):
         raise DataError(
             f"Expected each joint in 'keypoints' {where} to have its own name, found "
-            f"{_short(names)}; rename them."
+            f"{short(names)}; rename them."
         )
     limbs = entries[place].get("skeleton", [])
     if not isinstance(limbs, list) or not all(_is_limb(limb, len(joints)) for limb in limbs):
         raise DataError(
             f"Expected pairs of joints from 1 to {len(joints)} in 'skeleton' {where}, found "
-            f"{_short(limbs)}; correct the file."
+            f"{short(limbs)}; correct the file."
         )
     return int(ids[place]), joints, tuple((first, second) for first, second in limbs)
 
@@ -261,10 +195,10 @@ def _is_limb(limb: Any, joints: int) -> bool:
 
 
 def _find_images(
-    path: Path, entries: Sequence[dict[str, Any]], people: _Entries
+    path: Path, entries: Sequence[dict[str, Any]], people: Entries
 ) -> tuple[Int64[np.ndarray, " N"], np.ndarray, Int64[np.ndarray, "I 2"]]:
     """Which image each person is in, and the names and sizes of all images."""
-    images = _Entries(path, "image", entries)
+    images = Entries(path, "image", entries)
     sizes = np.stack((images.integers("height"), images.integers("width")), axis=1)
     # Each side first, because the product could overflow.
     sides = sizes.clip(0, _MOST_PIXELS + 1).prod(axis=1)
@@ -273,7 +207,7 @@ def _find_images(
     for index, entry in enumerate(entries):
         if not is_below(entry["file_name"]):
             expected = "the path of an image below its folder in 'file_name'"
-            raise images.refusal(index, expected, _short(entry["file_name"]))
+            raise images.refusal(index, expected, short(entry["file_name"]))
     wanted = people.integers("image_id")
     people.require(np.isin(wanted, images.ids), "the 'id' of an image in 'image_id'", wanted)
     order = np.argsort(images.ids)

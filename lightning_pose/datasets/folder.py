@@ -8,9 +8,9 @@ from jaxtyping import Float64
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, image_suffixes, read_image
+from lightning_pose.datasets.images import image_size, image_suffixes
 from lightning_pose.datasets.label_table import LabelTable, read_label_table
-from lightning_pose.datasets.masks import read_mask
+from lightning_pose.datasets.masks import read_image_and_mask
 from lightning_pose.datasets.measures import joint_boxes, segment_lengths
 from lightning_pose.datasets.openpose import KEYPOINTS, openpose_joints, read_openpose
 from lightning_pose.errors import ConfigError, DataError
@@ -69,15 +69,17 @@ class FolderDataset(PoseDataset):
         places, joints, self.skipped = _read_keypoints(self.root, images, min_joints)
         names = list(images.values())
         _check_labels(table, names, self.root / "labels.csv")
-        masked = _find_masks(self.root / "masks", images)
-        self.has_mask = np.array([stem in masked for stem in images])[places]
+        if rows := len(set(table.images) - set(names)):
+            self.skipped["rows of labels.csv without an image"] = rows
+        masks = _find_masks(self.root / "masks", images)
+        self.masks = np.array([masks.get(stem, "") for stem in images])[places]
         self.annotations = _annotations(joints, places, names, table)
         self.person_ids = self.annotations.person_id
 
     @override
     def files(self, index: int) -> tuple[Path, ...]:
-        image = self._image(index)
-        return (image, self._mask(image)) if self.has_mask[index] else (image,)
+        image, mask = self._image(index), str(self.masks[index])
+        return (image, self.root / "masks" / mask) if mask else (image,)
 
     @override
     def image_size(self, index: int) -> tuple[int, int]:
@@ -97,19 +99,10 @@ class FolderDataset(PoseDataset):
         Raises:
             DataError: The image or the mask cannot be read, or they differ in size.
         """
-        path = self._image(index)
-        image, frame = read_image(path, shrink)
-        if not self.has_mask[index]:
-            return Pixels(image=image, image_frame=frame)
-        size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self._mask(path), path, size)
-        return Pixels(image=image, mask=mask, image_frame=frame)
+        return read_image_and_mask(*self.files(index), shrink=shrink)
 
     def _image(self, index: int) -> Path:
         return self.root / "images" / str(self.annotations.image_id[index])
-
-    def _mask(self, image: Path) -> Path:
-        return self.root / "masks" / f"{image.stem}.png"
 
 
 def _annotations(
@@ -159,9 +152,11 @@ def _find_images(root: Path) -> dict[str, str]:
     return images
 
 
-def _find_masks(folder: Path, images: dict[str, str]) -> set[str]:
+def _find_masks(folder: Path, images: dict[str, str]) -> dict[str, str]:
+    """The masks by the names of their images without suffix."""
     files = _files(folder)
-    masks = {Path(name).stem for name in files if name.endswith(".png")} & set(images)
+    masks = {Path(n).stem: n for n in files if Path(n).suffix.lower() == ".png"}
+    masks = {stem: name for stem, name in masks.items() if stem in images}
     if files and not masks:
         raise DataError(
             f"Expected masks with the names of images, as {next(iter(images))}.png, in {folder}, "

@@ -106,7 +106,8 @@ def read_values(path: Path) -> _Values:
         Grey in 8 or 16 bits if the file is grey, else RGB, turned upright.
 
     Raises:
-        DataError: The file is missing, truncated or not an image.
+        DataError: The file is missing, truncated or not an image, or pixels are bright and
+            transparent, so that it is not known which of the two is their label.
     """
     return _decode(path, None)[0]
 
@@ -203,6 +204,12 @@ def _upright(file: Image.Image, mode: str | None) -> _Values:
     """
     method = _turn(file).method
     image = file if method is None else file.transpose(method)
+    if mode is None and image.has_transparency_data:
+        colours = np.asarray(image.convert("RGBA"))
+        if ((colours[:, :, 3] < 255) & (colours[:, :, :3].max(axis=2) > 127)).any():
+            raise ValueError("pixels that are bright and transparent; save it without transparency")
+    if file.format == "PPM" and image.mode == "I":  # 16 bits, which Pillow holds in 32.
+        image = Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         raise ValueError("32 bits per pixel, whose range is not known")
     if image.mode.startswith("I;16"):

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, read_image
-from lightning_pose.datasets.masks import read_mask
+from lightning_pose.datasets.images import image_size
+from lightning_pose.datasets.masks import read_image_and_mask
 from lightning_pose.datasets.matlab import read_mat
 from lightning_pose.datasets.measures import FARTHEST, joint_boxes, segment_lengths
 from lightning_pose.errors import ConfigError, DataError
@@ -130,13 +130,7 @@ class _NumberedImages:
         Raises:
             DataError: The image or the mask cannot be read, or they differ in size.
         """
-        path = self._image(number)
-        image, frame = read_image(path, shrink)
-        if not self.has_mask[number - 1]:
-            return Pixels(image=image, image_frame=frame)
-        size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self._mask(number), path, size)
-        return Pixels(image=image, mask=mask, image_frame=frame)
+        return read_image_and_mask(*self.files(number), shrink=shrink)
 
     def _stem(self, number: int) -> str:
         return f"im{number:0{self.digits}d}"

@@ -5,13 +5,35 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, UInt8, UInt16
 
-from lightning_pose.datasets.images import read_values
+from lightning_pose.datasets.images import image_size, read_image, read_values
 from lightning_pose.errors import DataError
+from lightning_pose.sample import Pixels
 
-__all__ = ["read_mask"]
+__all__ = ["read_image_and_mask", "read_mask"]
 
 # By how much the channels of a grey pixel may differ after a lossy compression.
 _TINT = 32
+
+
+def read_image_and_mask(image: Path, mask: Path | None = None, *, shrink: int = 1) -> Pixels:
+    """Read a person's image and, if there is one, the mask.
+
+    Args:
+        image: The image's file.
+        mask: The mask's file.
+        shrink: How much smaller the image may be, see `read_image`; the mask is never smaller.
+
+    Returns:
+        The pixels.
+
+    Raises:
+        DataError: The image or the mask cannot be read, or they differ in size.
+    """
+    pixels, frame = read_image(image, shrink)
+    if mask is None:
+        return Pixels(image=pixels, image_frame=frame)
+    size = (pixels.shape[0], pixels.shape[1]) if frame is None else image_size(image)
+    return Pixels(image=pixels, mask=read_mask(mask, image, size), image_frame=frame)
 
 
 def read_mask(path: Path, image: Path, size: tuple[int, int]) -> Int8[np.ndarray, "H0 W0"]:

@@ -6,9 +6,9 @@ import numpy as np
 from typing_extensions import override
 
 from lightning_pose.datasets.base import PoseDataset
-from lightning_pose.datasets.images import image_size, read_image
+from lightning_pose.datasets.images import image_size
 from lightning_pose.datasets.listing import first_missing
-from lightning_pose.datasets.masks import read_mask
+from lightning_pose.datasets.masks import read_image_and_mask
 from lightning_pose.datasets.skeleton_files import check_sides
 from lightning_pose.datasets.table_columns import read_people
 from lightning_pose.datasets.table_csv import open_csv
@@ -42,7 +42,8 @@ class TableDataset(PoseDataset):
       empty where there is none.
     - `split`, optional: train, val or test, for everybody. People in one image are in one split.
     - Any other column is an image-level label: a number, or the name of a class; empty where it is
-      not known. A column without a name is left out.
+      not known. A column without a name is left out, and one that looks like one of the above under
+      another name, such as `Split`, `xmin` or `NAME_visibility`, is refused.
 
     JSON lines have one object per person, each on one line (not wrapped, as it is here). All keys
     but `image` and `keypoints` are optional or may be null; so may each joint:
@@ -121,13 +122,7 @@ class TableDataset(PoseDataset):
         Raises:
             DataError: The image or the mask cannot be read, or they differ in size.
         """
-        path = self._file(self.annotations.image_id, index)
-        image, frame = read_image(path, shrink)
-        if self.masks is None or not self.masks[index]:
-            return Pixels(image=image, image_frame=frame)
-        size = (image.shape[0], image.shape[1]) if frame is None else image_size(path)
-        mask = read_mask(self._file(self.masks, index), path, size)
-        return Pixels(image=image, mask=mask, image_frame=frame)
+        return read_image_and_mask(*self.files(index), shrink=shrink)
 
     def _file(self, names: np.ndarray, index: int) -> Path:
         name: bytes = names[index]

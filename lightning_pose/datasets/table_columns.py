@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import isnan
 from pathlib import Path
+from posixpath import normpath
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -160,10 +161,13 @@ def _shown(values: Float64[np.ndarray, " n"]) -> str:
 
 
 def _files(path: Path, kind: str, rows: Sequence[Row]) -> np.ndarray:
-    """The files of the images or masks of some people."""
-    names = [getattr(row, kind).encode() for row in rows]
+    """The files of the images or masks of some people, each written in one way."""
+    texts = [getattr(row, kind) for row in rows]
+    # An image under two names, such as a.jpg and ./a.jpg, could be in two splits.
+    names = [normpath(text).encode() if text else b"" for text in texts]
     for row, name in zip(rows, names, strict=True):
-        if len(name) > _LONGEST_NAME or not (name or kind == "mask"):
+        # No system has a file whose name contains a byte of 0.
+        if len(name) > _LONGEST_NAME or b"\0" in name or not (name or kind == "mask"):
             found = quoted(getattr(row, kind)) if name else "none"
             raise refusal(path, row.line, f"a file as the {kind}", found, "correct its name")
     return np.array(names)

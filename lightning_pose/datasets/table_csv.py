@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from math import isfinite, nan
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +22,17 @@ __all__ = ["csv_records", "open_csv"]
 
 _BOX = ("x0", "y0", "x1", "y1")
 _TEXTS = ("image", "mask", "split")
+
+# How other tools name these columns, in small letters without underscores: as labels they would go
+# unnoticed, and what they say would be lost.
+_OTHER_NAMES = {
+    **{name: name for name in (*_TEXTS, *_BOX)},
+    **dict.fromkeys(("set", "splits", "subset"), "split"),
+    **dict.fromkeys(("masks", "segmentation", "silhouette"), "mask"),
+    **dict(zip(("xmin", "ymin", "xmax", "ymax"), _BOX, strict=True)),
+    **dict.fromkeys(("box", "bbox", "boundingbox"), "x0, y0, x1 or y1"),
+}
+_FLAGS = ("vis", "visible", "visibility", "score", "conf", "confidence", "likelihood")
 
 
 def open_csv(path: Path, skeleton: Sequence[str] | None) -> OpenTable:
@@ -100,6 +111,14 @@ def _is_of_joint(name: str) -> bool:
     return len(name) > 2 and name[-2:] in ("_x", "_y", "_v")
 
 
+def _meant(name: str, joints: Set[str]) -> str:
+    """The name of the column that a column is probably meant to be; its own for a label."""
+    joint, _, flag = name.rpartition("_")
+    if joint in joints and flag != "v" and flag.lower() in ("v", *_FLAGS):
+        return f"{joint}_v (0 unlabelled, 1 occluded, 2 visible)"
+    return _OTHER_NAMES.get(name.lower().replace("_", ""), name)
+
+
 def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
     names = [name for name in header if name]
     known = set(names)
@@ -107,6 +126,8 @@ def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
     boxes = [name for name in _BOX if name in known]
     parts = {f"{name[:-2]}_{axis}" for name in names if _is_of_joint(name) for axis in "xy"}
     alone = [name for name in parts if name not in known]
+    joints = {name[:-2] for name in parts}
+    mistaken = [(name, meant) for name in names if (meant := _meant(name, joints)) != name]
     for is_bad, expected, found, advice in (
         (
             not names,
@@ -143,6 +164,12 @@ def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
             "a column NAME_x and a column NAME_y for each joint",
             f"no {some(sorted(alone))}",
             "add it; other columns must not end in _x, _y or _v",
+        ),
+        (
+            mistaken,
+            f"a column called {mistaken[0][1] if mistaken else ''}",
+            some([name for name, _ in mistaken[:1]]),
+            "write that column instead, or rename this one if it is a label",
         ),
     ):
         if is_bad:

@@ -1,4 +1,4 @@
-"""Checks of what is labelled: flags, joints at (0, 0), boxes, and the sizes of head and torso."""
+"""Checks of what is labelled: flags, placeholders, boxes, and the sizes of head and torso."""
 
 import numpy as np
 from jaxtyping import Float
@@ -39,12 +39,12 @@ def check_flags(people: People) -> list[Finding]:
             "Sports Pose, 1 marks occluded joints, in its extension visible ones)."
         )
         findings.append(Finding("wrong", people.name, "Flags of visibility", sentence))
-    corner = labelled & (people.table.keypoints == 0).all(axis=2)
+    corner = labelled & people.at_placeholder
     if corner.sum() > max(1, 0.001 * labelled.sum()):
         sentence = (
             f"{corner.sum()} labelled joints ({percent(corner.sum() / labelled.sum())}) of "
-            f"{count_people(int(corner.any(axis=1).sum()))} lie at exactly (0, 0), as placeholders "
-            "of unlabelled joints do; give these visibility 0."
+            f"{count_people(int(corner.any(axis=1).sum()))} lie at exactly (0, 0) or (-1, -1), as "
+            "placeholders of unlabelled joints do; give these visibility 0."
         )
         suspects = worst(corner.sum(axis=1), corner.any(axis=1))
         findings.append(Finding("wrong", people.name, "Joints at the corner", sentence, suspects))

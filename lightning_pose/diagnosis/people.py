@@ -52,6 +52,13 @@ class People:
         return found
 
     @cached_property
+    def at_placeholder(self) -> Bool[np.ndarray, "N K"]:
+        """Which joints are where files put joints that are not labelled: (0, 0) or (-1, -1)."""
+        x, y = np.moveaxis(self.table.keypoints, 2, 0)
+        found: np.ndarray = (x == y) & ((x == 0) | (x == -1))
+        return found
+
+    @cached_property
     def joint_boxes(self) -> Float32[np.ndarray, "N 4"]:
         """(x0, y0, x1, y1) around the labelled joints of each person, whatever the dataset says."""
         return joint_boxes(self.table.keypoints, self.table.visibility)

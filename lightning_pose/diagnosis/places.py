@@ -18,7 +18,7 @@ _SMALLEST = 10.0
 
 
 def check_places(people: People) -> list[Finding]:
-    """Find joints outside the images, another scale, and exchanged or turned axes.
+    """Find joints and boxes outside the images, another scale, and exchanged or turned axes.
 
     Args:
         people: The people.
@@ -26,7 +26,13 @@ def check_places(people: People) -> list[Finding]:
     Returns:
         What was found.
     """
-    return [*_outside(people), *_scale(people), *_exchanged(people), *_upright(people)]
+    return [
+        *_outside(people),
+        *_boxes_outside(people),
+        *_scale(people),
+        *_exchanged(people),
+        *_upright(people),
+    ]
 
 
 def _known(people: People) -> Bool[np.ndarray, "N K"]:
@@ -64,6 +70,32 @@ def _outside(people: People) -> list[Finding]:
             "Joints outside the image",
             sentence,
             worst(beyond.max(axis=1) / people.extent, concerned),
+        )
+    ]
+
+
+def _boxes_outside(people: People) -> list[Finding]:
+    """A crop of a box outside the image shows little or nothing of it."""
+    known = (people.sizes > 0).all(axis=1)
+    low, high = people.table.box[:, :2], people.table.box[:, 2:]
+    outside = (high <= -0.5) | (low >= people.sizes[:, ::-1] - 0.5)
+    beside = known & np.any(outside, axis=1)
+    if not beside.any():
+        return []
+    count = int(beside.sum())
+    share = count / known.sum()
+    sentence = (
+        f"The boxes of {count_people(count)} ({percent(share)}) lie entirely outside their image, "
+        "so that a crop shows little or nothing of it; correct them, in pixels of the image."
+    )
+    severe = share > _MOST_OUTSIDE and count >= _FEWEST_OUTSIDE
+    return [
+        Finding(
+            "wrong" if severe else "suspicious",
+            people.name,
+            "Boxes outside the image",
+            sentence,
+            worst(np.ones(len(people)), beside),
         )
     ]
 
@@ -174,7 +206,7 @@ def count_from(people: People) -> tuple[int | None, str]:
         >>> count_from(people)[0] is None  # Synthetic people are not cut off.
         True
     """
-    known = _known(people)
+    known = _known(people) & ~people.at_placeholder
     pixel = np.rint(people.table.keypoints[known])
     last = np.broadcast_to(people.sizes[:, None, ::-1], people.table.keypoints.shape)[known] - 1
     before, first = int((pixel == -1).sum()), int((pixel == 0).sum())

@@ -22,6 +22,9 @@ class PoseMetric(Metric):
     size nor the number of processes changes a result. A subclass stores each constructor argument
     as an attribute of the same name, because checkpoints read the arguments from there.
 
+    In a `torchmetrics.MetricCollection`, give `compute_groups=False`: a collection joins the states
+    of two metrics that agree on the first batch, as PCK and PCKh may.
+
     Attributes:
         needs: The field of a `Prediction` that it scores; heads that fill it get this metric.
         unit: The unit of its values, "" where there is none or it is not known.

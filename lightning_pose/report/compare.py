@@ -6,11 +6,13 @@ from html import escape
 import numpy as np
 
 from lightning_pose.report.charts import SERIES, Curve, curves, intervals, scatter
-from lightning_pose.report.comparison import ArmRuns, Comparison, Measure, sentence
+from lightning_pose.report.comparison import ArmRuns, Comparison, sentence
+from lightning_pose.report.measure import Measure
+from lightning_pose.report.overview import overview, verdict
 from lightning_pose.report.statistics import ENOUGH_SEEDS
 from lightning_pose.report.style import STYLE
 
-__all__ = ["MARK", "overview", "page", "verdict"]
+__all__ = ["MARK", "page"]
 
 MARK = '<meta name="generator" content="lightning compare">'
 """What tells a page of this command from other files."""
@@ -35,54 +37,6 @@ ul.claims li { margin: 0.25rem 0; overflow-wrap: anywhere; }
 .real { font-weight: 600; }
 .options td { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 """
-
-
-def verdict(comparison: Comparison) -> str:
-    """The result in one sentence.
-
-    Args:
-        comparison: The arms and what was found.
-
-    Returns:
-        How many comparisons are real, noise and not decided.
-    """
-    found = [one.difference.verdict for one in comparison.found if one.difference is not None]
-    if not found:
-        return "Nothing can be compared."
-    counts = (found.count("real"), found.count("noise"), found.count("not decided"))
-    of = "1 comparison" if len(found) == 1 else f"{len(found)} comparisons"
-    return f"Of {of}, {counts[0]} real, {counts[1]} noise, {counts[2]} not decided."
-
-
-def overview(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The mean and the spread of every metric over the seeds of each arm.
-
-    Args:
-        comparison: The arms.
-
-    Returns:
-        The heads of the columns, and the cells of each row.
-    """
-    rows = []
-    for arm in comparison.arms:
-        cells = [spread(arm.values(metric), one) for metric, one in comparison.metrics.items()]
-        rows.append([arm.name, str(len(arm.runs)), *cells])
-    heads = [f"{m} {one.unit}".rstrip() for m, one in comparison.metrics.items()]
-    return ["arm", "seeds", *heads], rows
-
-
-def spread(values: np.ndarray, measure: Measure) -> str:
-    """The mean and the standard deviation over seeds, "-" without a value.
-
-    Example:
-        >>> spread(np.array([0.5, 0.6]), Measure()), spread(np.array([0.5]), Measure())
-        ('0.550 ± 0.071', '0.500')
-    """
-    if not len(values):
-        return "-"
-    digits = measure.digits(values.mean() / 10)
-    mean = f"{values.mean():.{digits}f}"
-    return f"{mean} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else mean
 
 
 def page(comparison: Comparison, options: Mapping[str, Sequence[str]], title: str) -> str:
@@ -111,7 +65,7 @@ def page(comparison: Comparison, options: Mapping[str, Sequence[str]], title: st
             comparison,
             "Learning curves",
             "The mean over seeds, and the band from the lowest to the highest.",
-            [_column(metric, comparison.metrics[metric]) for metric in comparison.judged],
+            {_column(m, comparison.metrics[m]): comparison.metrics[m] for m in comparison.judged},
         ),
         *_charts(
             comparison, "Weights of the heads", "As the weighting sets them.", _weights(comparison)
@@ -154,7 +108,8 @@ def _claims(comparison: Comparison) -> Iterator[str]:
         yield f"<h2>{escape(metric)}</h2>"
         if drawn:
             direction = "higher" if comparison.metrics[metric].higher_is_better else "lower"
-            label = f"{metric}, difference from {comparison.baseline} ({direction} is better)"
+            name = comparison.metrics[metric].label(metric)
+            label = f"{name}, difference from {comparison.baseline} ({direction} is better)"
             yield f'<div class="charts"><figure>{intervals(drawn, label)}</figure></div>'
         yield '<ul class="claims">'
         for one in found:
@@ -175,8 +130,9 @@ def _pareto(comparison: Comparison) -> Iterator[str]:
         arms[arm.name] = tuple(values[np.isfinite(values).all(axis=1)].T)
     if not any(len(x) for x, _ in arms.values()):
         return
-    x, y = (comparison.metrics[m].higher_is_better for m in (horizontal, vertical))
-    drawn = scatter(arms, (horizontal, vertical), (x, y))
+    one, other = (comparison.metrics[m] for m in (horizontal, vertical))
+    labels = (one.label(horizontal), other.label(vertical))
+    drawn = scatter(arms, labels, (one.higher_is_better, other.higher_is_better))
     yield (
         f"<h2>{escape(vertical)} against {escape(horizontal)}</h2><p>Small marks are runs, and "
         "large ones means (squares for arms with a dashed line); no arm is better in both metrics "
@@ -186,7 +142,7 @@ def _pareto(comparison: Comparison) -> Iterator[str]:
 
 
 def _charts(
-    comparison: Comparison, heading: str, words: str, columns: Sequence[str]
+    comparison: Comparison, heading: str, words: str, columns: Mapping[str, Measure]
 ) -> Iterator[str]:
     """A chart over the steps for each column of metrics.csv, with one legend."""
     drawn = {
@@ -196,7 +152,8 @@ def _charts(
     if drawn:
         yield f"<h2>{heading}</h2><p>{words}</p>{_legend(comparison)}"
         yield '<div class="charts">'
-        yield from (f"<figure>{curves(arms, column)}</figure>" for column, arms in drawn.items())
+        for column, arms in drawn.items():
+            yield f"<figure>{curves(arms, columns[column].label(column))}</figure>"
         yield "</div>"
 
 
@@ -214,10 +171,10 @@ def _curve(arm: ArmRuns, column: str) -> Curve:
     )
 
 
-def _weights(comparison: Comparison) -> list[str]:
-    """The columns of metrics.csv with the weight of a head."""
+def _weights(comparison: Comparison) -> dict[str, Measure]:
+    """The columns of metrics.csv with the weight of a head, which has no unit."""
     columns = (name for arm in comparison.arms for run in arm.runs for name in run.curves)
-    return sorted({name for name in columns if name.startswith("weight/")})
+    return dict.fromkeys(sorted({n for n in columns if n.startswith("weight/")}), Measure())
 
 
 def _legend(comparison: Comparison) -> str:

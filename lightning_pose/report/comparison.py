@@ -1,6 +1,5 @@
 """Arms of a study side by side: their runs, their means, and what is claimed about them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,35 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lightning_pose.errors import ConfigError
+from lightning_pose.report.measure import Measure
 from lightning_pose.report.shares import Shares, resampled
 from lightning_pose.report.statistics import ENOUGH_SEEDS, Difference, Scored, differences
 
-__all__ = ["ArmRuns", "Compared", "Comparison", "FinishedRun", "Measure", "compare", "sentence"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric as it was declared for a model.
-
-    Attributes:
-        unit: Its unit, "" where there is none or it is not known.
-        higher_is_better: Whether higher values are better.
-        definition: How it is computed: metrics of one name may differ, for example in a threshold.
-        loss: Whether it is the loss of a head without a metric.
-        fraction: Whether it goes from 0 to 1.
-    """
-
-    unit: str = ""
-    higher_is_better: bool = True
-    definition: str = ""
-    loss: bool = False
-    fraction: bool = True
-
-    def digits(self, size: float) -> int:
-        """How many decimals to show at this size: more for small values other than fractions."""
-        usual = 2 if self.unit else 3
-        known = not self.fraction and size != 0 and math.isfinite(size)
-        return max(usual, 1 - math.floor(math.log10(abs(size)))) if known else usual
+__all__ = ["ArmRuns", "Compared", "Comparison", "FinishedRun", "compare", "sentence"]
 
 
 @dataclass(frozen=True)

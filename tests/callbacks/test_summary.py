@@ -1,6 +1,8 @@
 """The summary prints the figures of best.ckpt, the folder, and a command that can be copied."""
 
 import json
+import math
+import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +86,20 @@ def test_without_a_validation_the_result_has_no_metrics(tmp_path) -> None:
     summary.save(trainer)
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["main"], result["step"], result["metrics"]) == (None, None, {})
+
+
+def test_what_json_has_no_word_for_is_null(tmp_path) -> None:
+    summary = RunSummary(tmp_path)
+    trainer = make_trainer(BestCheckpoint(tmp_path), summary, max_epochs=1, limit_val_batches=0)
+    trainer.fit(StubModel(), loader(make_people(2)), loader(make_people(6)))
+    summary.results = {"joints/PCKh": math.nan, "heatmap/loss": math.inf, "mask/Dice": 0.5}
+    summary._best = {"main": -math.inf, "step": 1, "epoch": 0}
+    summary.save(trainer)
+    text = (tmp_path / "result.json").read_text()
+    assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", text))
+    result = json.loads(text)
+    assert result["main"] is None
+    assert result["metrics"] == {"joints/PCKh": None, "heatmap/loss": None, "mask/Dice": 0.5}
 
 
 def test_it_shows_the_sets_of_a_mix_but_no_other_groups(tmp_path, capsys) -> None:

@@ -1,3 +1,4 @@
+import errno
 import re
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 from PIL import Image
 
 from lightning_pose.cli import main
+from lightning_pose.commands import page_file
 from lightning_pose.datamodules import leeds
 from tests.commands.project import refused
 from tests.data.lspet import write_lspet
@@ -71,6 +73,20 @@ def test_what_is_missing_is_downloaded_if_asked_for(lspet: Path, monkeypatch: py
     monkeypatch.setattr(leeds, "fetch", lambda root, archives: Path("lspet").rename(root))
     assert main([*LSPET, "--data.root=new", "--data.download=true"]) in (0, 1)
     assert Path("doctor.html").is_file()
+
+
+def test_what_was_found_is_printed_even_if_the_page_cannot_be_written(
+    lspet: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(page_file, "write_page", full)
+    assert main([*LSPET]) == 1
+    out, err = capsys.readouterr()
+    assert "train" in out
+    assert "doctor.html" not in out
+    assert "space" in err
 
 
 @pytest.mark.parametrize(

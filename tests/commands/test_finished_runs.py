@@ -250,3 +250,20 @@ def test_folders_of_something_else_are_refused(study: Path, tmp_path: Path) -> N
         read_study(tmp_path)
     with pytest.raises(ConfigError, match=r"found no config\.yaml in .*; check the path"):
         read_runs([study / "a" / "seed_0", tmp_path])
+
+
+def test_the_metrics_of_the_sets_of_a_mix_and_unknown_values_are_left_out(study: Path) -> None:
+    for path in study.glob("*/*/result.json"):
+        result = json.loads(path.read_text())
+        result["metrics"] |= {"joints/PCKh/lsp": 0.5, "mask/Dice": None}
+        path.write_text(json.dumps(result))
+        with path.with_name("metrics.csv").open("a") as file:
+            file.write("2,5,nan,inf,0.25,\n")
+    first, _ = read_study(study)
+    assert "joints/PCKh/lsp" not in first.measures
+    assert np.isnan(first.runs[0].metrics["mask/Dice"])
+    assert not len(first.values("mask/Dice"))
+    curves = first.runs[0].curves
+    assert list(curves["train/loss"]) == [1]
+    assert list(curves["val/joints/PCKh"]) == [1, 3]
+    assert curves["val/mask/Dice"] == {3: 0.5, 5: 0.25}

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lightning_pose import inference
 from lightning_pose.cli import main
+from lightning_pose.commands import device
 from lightning_pose.datasets import images
 from lightning_pose.skeletons import LSP14
 from tests.dot_model import DotModel, dot_model
@@ -107,7 +108,7 @@ def test_boxes_make_people(folder, tmp_path, asked, capsys):
     Image.fromarray(drawn()).save(folder / "b.png")
     Image.fromarray(drawn()).save(folder / "c.png")
     boxes = {"a.png": [[30, 0, 69, 45], [-20, -10.5, 80, 70]], "b.png": [], "unknown.png": []}
-    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    (tmp_path / "boxes.json").write_text("\ufeff" + json.dumps(boxes))
     output = tmp_path / "output"
     assert predict(folder, output, "--boxes", tmp_path / "boxes.json", "--batch_size", 2) == 0
     (line,) = capsys.readouterr().err.splitlines()
@@ -234,6 +235,14 @@ def test_files_and_folders_may_be_mixed_and_named_twice(folder, tmp_path, asked,
     ]
 
 
+def test_names_that_differ_in_capitals_make_different_files_on_every_disk(folder, tmp_path, asked):
+    for name in ("Anna.png", "anna.jpg"):
+        Image.fromarray(drawn()).save(folder / name)
+    assert predict(folder, tmp_path / "output") == 0
+    found = {path.name.casefold() for path in (tmp_path / "output" / "overlays").iterdir()}
+    assert found == {"anna.png.jpg", "anna.jpg.jpg"}
+
+
 def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
     Image.fromarray(drawn()).save(folder / "a.png")
     output = tmp_path / "output"
@@ -250,6 +259,23 @@ def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
     assert len(asked) == 2
 
 
+def test_a_folder_in_which_another_command_wrote_meanwhile_is_left_alone(
+    folder, tmp_path, asked, capsys, monkeypatch
+):
+    Image.fromarray(drawn()).save(folder / "a.png")
+    output, choose = tmp_path / "output", device.choose_device
+
+    def another(name):
+        output.mkdir()
+        (output / "predictions.json").write_text("mine")
+        return choose(name)
+
+    monkeypatch.setattr(device, "choose_device", another)
+    assert predict(folder, output) == 1
+    assert "Expected a new or empty folder for the output" in capsys.readouterr().err
+    assert [path.read_text() for path in output.iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
@@ -260,6 +286,8 @@ def test_nothing_is_overwritten(folder, tmp_path, asked, capsys):
         ('{"a.png": [[5, 2, 3, 4]]}', "x0 < x1"),
         ('{"a.png": [[1, 2, 3, NaN]]}', "x0 < x1"),
         ('{"a.png": [["1", 2, 3, 4]]}', "x0 < x1"),
+        ('{"a.png": [[0.1, 0.2, 0.5, 0.9]]}', "give pixels, not fractions of the image"),
+        ('{"a.png": [[1, 2, 40, 3]]}', "boxes of 2 pixels or more along each side"),
         ('{"images/a.png": [[1, 2, 3, 4]]}', "at least one of the images"),
         ("{}", "at least one of the images"),
         ("{", "that it cannot be read"),

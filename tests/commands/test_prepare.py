@@ -179,9 +179,10 @@ def test_a_run_that_was_stopped_goes_on(images, tmp_path, fakes, monkeypatch):
     assert prepare(images, whole) == 0
     monkeypatch.setattr(Joints, "stop_at", "3.png")
     assert prepare(images, output) == 130
-    before = contents(output / "labels")
+    files = contents(output / "labels")
+    before = {path: files[path] for path in files if path.suffix == ".json"}
     assert not (output / "people.json").exists()
-    assert [path.name for path in sorted(before) if path.suffix] == [
+    assert [path.name for path in sorted(before)] == [
         "0.png.json", "1.png.json", "2.png.json",
     ]  # fmt: skip
     (output / "labels" / "3.png.json.part").write_bytes(b'{"half')
@@ -203,6 +204,98 @@ def test_a_run_that_is_complete_asks_nothing_again(images, tmp_path, fakes):
     assert Joints.last.asked == ["9.png"]
 
 
+def test_an_image_that_was_replaced_is_labelled_again(images, tmp_path, fakes):
+    output = tmp_path / "output"
+    assert prepare(images, output) == 0
+    Image.open(images / "4.png").save(images / "3.png")
+    assert prepare(images, output) == 0
+    assert Joints.last.asked == ["3.png"]
+    (images / "4.png").write_bytes((images / "3.png").read_bytes())  # The same content as before.
+    assert prepare(images, output) == 0
+    assert Joints.last.asked == []
+
+
+def test_an_image_that_was_replaced_and_cannot_be_read_has_no_labels(images, tmp_path, fakes):
+    output = tmp_path / "output"
+    assert prepare(images, output) == 0
+    (images / "3.png").write_bytes(b"damaged")
+    assert prepare(images, output) == 1
+    people = json.loads((output / "people.json").read_bytes())
+    assert "3.png" not in [image["file_name"] for image in people["images"]]
+
+
+def test_an_image_that_is_replaced_meanwhile_is_labelled_again(
+    images, tmp_path, fakes, monkeypatch
+):
+    output, labelling = tmp_path / "output", Joints.__call__
+
+    def replacing(teacher, image, name):
+        if name == "3.png":
+            Image.open(images / "4.png").save(images / "3.png")
+        return labelling(teacher, image, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Joints, "__call__", replacing)
+        assert prepare(images, output) == 0
+    assert prepare(images, output) == 0
+    assert Joints.last.asked == ["3.png"]
+
+
+def test_labels_that_are_corrected_meanwhile_are_kept(images, tmp_path, fakes, monkeypatch):
+    output, labelling = tmp_path / "output", Joints.__call__
+    assert prepare(images, output) == 0
+    Image.open(images / "0.png").save(images / "9.png")
+
+    def correcting(teacher, image, name):
+        (output / "people.json").write_bytes(b"corrected")
+        return labelling(teacher, image, name)
+
+    monkeypatch.setattr(Joints, "__call__", correcting)
+    assert prepare(images, output) == 1
+    assert (output / "people.json").read_bytes() == b"corrected"
+
+
+def test_labels_that_somebody_corrected_are_kept(images, tmp_path, fakes, capsys):
+    output = tmp_path / "output"
+    assert prepare(images, output) == 0
+    people = output / "people.json"
+    people.write_bytes(people.read_bytes().replace(b'"keypoints": [5', b'"keypoints": [6'))
+    Image.open(images / "0.png").save(images / "9.png")
+    before = contents(output)
+    assert f"Expected {people} as lightning prepare wrote it" in refused(capsys, images, output)
+    assert contents(output) == before
+    people.rename(output / "corrected.json")
+    assert prepare(images, output) == 0
+    assert (output / "corrected.json").read_bytes() == before[people]
+
+
+def test_a_run_that_was_stopped_at_its_last_rename_goes_on(images, tmp_path, fakes, monkeypatch):
+    output, replace = tmp_path / "output", Path.replace
+
+    def renaming(path: Path, target: Path) -> Path:
+        found = replace(path, target)
+        if target.name == "people.json":
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", renaming)
+        assert prepare(images, output) == 130
+    assert (output / "people.json").is_file()
+    assert prepare(images, output) == 0
+    assert Joints.last.asked == []
+
+
+def test_files_of_other_kinds_are_named(images, tmp_path, fakes, capsys):
+    for name in (".hidden", "notes.txt", "phone.heic"):
+        (images / name).write_bytes(b"")
+    assert prepare(images, tmp_path / "output") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        f"files of {images} that are not images are left out: 2, the first 'notes.txt'."
+    )
+
+
 def refused(capsys, *arguments) -> str:
     capsys.readouterr()
     assert prepare(*arguments) == 1
@@ -219,14 +312,18 @@ def test_other_options_do_not_mix_with_labels_that_are_there(images, tmp_path, f
     assert contents(output) == before
 
 
-def test_a_folder_with_other_files_is_left_alone(images, tmp_path, fakes, capsys):
-    before = contents(images)
-    assert "found other files in it; choose another --output" in refused(capsys, images, images)
-    assert contents(images) == before
+@pytest.mark.parametrize("name", ["a.png", "labels/a.txt.part"])
+def test_a_folder_with_other_files_is_left_alone(images, tmp_path, fakes, capsys, name):
+    output = tmp_path / "output"
+    (output / name).parent.mkdir(parents=True)
+    (output / name).write_bytes(b"mine")
+    before = contents(output)
+    assert "found other files in it; choose another --output" in refused(capsys, images, output)
+    assert contents(output) == before
 
 
 def test_only_one_process_writes_to_a_folder(images, tmp_path, fakes, capsys):
-    (tmp_path / "output" / "labels").mkdir(parents=True)
+    assert prepare(images, tmp_path / "output") == 0
     with FileLock(tmp_path / "output" / "labels" / ".lock"):
         line = refused(capsys, images, tmp_path / "output")
     assert "found another lightning prepare at work" in line
@@ -280,6 +377,19 @@ def test_the_sheets_show_joints_and_masks(images, tmp_path, fakes):
         assert (np.abs(colours - (60, 140, 230)).max(axis=2) < 30).sum() > 500
 
 
+def test_files_of_openpose_beside_the_images_are_not_reported(tmp_path, capsys):
+    write_folder(tmp_path, count=1)
+    images = tmp_path / "images"
+    for file in (tmp_path / "keypoints").iterdir():
+        file.rename(images / file.name)
+    words = ["--openpose", str(images), "--masks", "false"]
+    assert prepare(images, tmp_path / "output", *words) == 0
+    assert capsys.readouterr().err == ""
+    (images / "other.json").write_text("{}")
+    assert prepare(images, tmp_path / "output", *words) == 0
+    assert "are left out: 1, the first 'other.json'." in capsys.readouterr().err
+
+
 def test_joints_of_openpose_without_any_model(tmp_path, monkeypatch, capsys):
     monkeypatch.delattr(teachers, "KeypointRCNNTeacher")
     monkeypatch.delattr(teachers, "MaskRCNNTeacher")
@@ -289,7 +399,7 @@ def test_joints_of_openpose_without_any_model(tmp_path, monkeypatch, capsys):
     words = ["--openpose", str(tmp_path / "folder" / "keypoints"), "--masks", "false"]
     assert prepare(tmp_path / "folder" / "images", tmp_path / "output", *words) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "1 of 3 images have no file of keypoints and are left out, the first '0002.jpg'" in line
+    assert "images without a file of keypoints are left out: 1 of 3, the first '0002.jpg'." in line
     people = COCODataset(tmp_path / "output" / "people.json", tmp_path / "folder" / "images")
     assert people.skeleton.names == BODY25.names
     assert people.skeleton.flip_pairs == BODY25.flip_pairs
@@ -310,6 +420,26 @@ def test_joints_of_openpose_with_masks(images, tmp_path, fakes):
     assert prepare(images, tmp_path / "output", "--openpose", str(keypoints / "keypoints")) == 0
     people = COCODataset(tmp_path / "output" / "people.json", images)
     assert [bool((people[index].mask == 1).any()) for index in range(5)] == [1, 1, 0, 1, 1]
+
+
+def test_two_images_do_not_share_a_file_of_openpose(images, tmp_path, fakes, capsys):
+    (tmp_path / "openpose" / "keypoints").mkdir(parents=True)
+    write_people(tmp_path / "openpose", "3", [10.0, 10.0, 0.7] * 25)
+    Image.open(images / "3.png").save(images / "3.jpg")
+    keypoints = str(tmp_path / "openpose" / "keypoints")
+    line = refused(capsys, images, tmp_path / "output", "--openpose", keypoints)
+    assert "found 3_keypoints.json for both '3.jpg' and '3.png'" in line
+
+
+def test_new_keypoints_of_openpose_are_read_again(images, tmp_path):
+    keypoints = tmp_path / "openpose" / "keypoints"
+    words = ["--openpose", str(keypoints), "--masks", "false"]
+    keypoints.mkdir(parents=True)
+    for place in (10.0, 20.0):
+        write_people(tmp_path / "openpose", "3", [place, 10.0, 0.7] * 25)
+        assert prepare(images, tmp_path / "output", *words) == 0
+        people = COCODataset(tmp_path / "output" / "people.json", images)
+        assert (people[0].keypoints[:, 0] == place).all()
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,8 @@ from lightning_pose.datamodules.samplers import (
     Plan,
     Shuffled,
     Weighted,
-    input_sizes,
 )
-from lightning_pose.datasets import LSPExtendedDataset
 from lightning_pose.errors import ConfigError
-from lightning_pose.input_spec import InputSpec
-from lightning_pose.transforms import PersonCrop
-from tests.data.lspet import write_lspet
 
 Person = tuple[int, int, int]
 
@@ -212,17 +207,6 @@ def test_a_set_of_which_nobody_would_be_drawn_is_refused(counts, weights, found)
     weights[1] = 0.0
     plan = Weighted(counts, weights, num_people=10, batch_size=2, seed=0)
     assert sorted(people_of(plan.batches(0))) == sorted([*range(5)] * 2)
-
-
-@pytest.mark.parametrize("subject", ["box", "image"])
-def test_input_sizes_are_those_of_the_crops(tmp_path, subject: str) -> None:
-    write_lspet(tmp_path / "lspet", count=6, sizes=((60, 50), (40, 90)))
-    people = LSPExtendedDataset(tmp_path / "lspet", 1, 6)
-    spec = InputSpec(size=None, short_side=32, subject=subject)
-    crop = PersonCrop(spec)
-    sizes = [crop(people, i, np.random.default_rng(0)).mask.shape for i in range(6)]
-    assert [tuple(size) for size in input_sizes(people, spec).tolist()] == sizes
-    assert len(set(sizes)) > 1
 
 
 # The sampler

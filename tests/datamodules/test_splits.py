@@ -57,11 +57,21 @@ def test_the_seed_alone_decides(everyone: LSPExtendedDataset) -> None:
 def test_lists_name_images(everyone: LSPExtendedDataset, tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("2.jpg\n\n 0.jpg \n")
     assert choose_split(everyone, tmp_path, "val", 0).person_ids.tolist() == [1, 9, 10]
+    (tmp_path / "val.txt").write_bytes("\ufeff2.jpg\r\n\r\n0.jpg\r\n".encode())
+    assert choose_split(everyone, tmp_path, "val", 0).person_ids.tolist() == [1, 9, 10]
     with pytest.raises(ConfigError, match=r"train\.txt, found no such file"):
         choose_split(everyone, tmp_path, "train", 0)
     (tmp_path / "train.txt").write_text("2.jpg\nother.jpg\n")
     with pytest.raises(DataError, match=r"found 1 that the dataset does not.* 'other\.jpg'"):
         choose_split(everyone, tmp_path, "train", 0)
+
+
+def test_lists_may_be_in_the_home_folder(
+    everyone: LSPExtendedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "val.txt").write_text("2.jpg\n")
+    assert choose_split(everyone, Path("~"), "val", 0).person_ids.tolist() == [9, 10]
 
 
 def test_lists_name_images_of_a_table_of_bytes(
@@ -102,7 +112,7 @@ def test_a_part_reads_as_the_whole_does(
 
 def test_what_is_written_is_what_is_read(everyone: LSPExtendedDataset, tmp_path: Path) -> None:
     # Names of files may be any bytes; Python has those that are not UTF-8 as surrogates.
-    names = np.array(["0.jpg", "\u00e4 b.jpg", "gr\udcfc\udcdfe.jpg", *"345678", "9.jpg"])
+    names = np.array(["0\u2028\x1c.jpg", "\u00e4 b.jpg", "gr\udcfc\udcdfe.jpg", *"345678", "9.jpg"])
     people, table = copy.copy(everyone), copy.copy(everyone.annotations)
     table.image_id = names[np.unique(everyone.image_ids, return_inverse=True)[1]]
     people.annotations = table
@@ -139,3 +149,9 @@ def test_lists_by_fractions_are_those_of_the_config_where_nothing_is_a_duplicate
     for part, split in enumerate(PARTS):
         people = choose_split(everyone, (0.5, 0.25, 0.25), split, 3)
         assert sorted(set(people.image_ids)) == images[drawn == part].tolist()
+
+
+@pytest.mark.parametrize(("share", "split"), [(0.6, 0), (0.4, 1)])
+def test_a_unit_goes_to_the_split_that_its_middle_is_in(share: float, split: int) -> None:
+    fractions = (share, 1 - share, 0.0)
+    assert draw_splits(np.array([10]), fractions, seed=0).tolist() == [split]

@@ -151,3 +151,12 @@ def test_the_checksum_at_the_end_of_a_compressed_tar_is_compared(tmp_path):
     file.write_bytes(content[:-8] + bytes(4) + content[-4:])
     with pytest.raises(DamagedError, match="CRC check failed"):
         run(file, "images")
+
+
+def test_an_archive_of_exactly_the_largest_size_is_unpacked(tmp_path):
+    file = zip_with(tmp_path / "a", ("images/a.jpg", bytes(600)), ("images/b.jpg", bytes(400)))
+    run(file, "images", largest=1000)
+    assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.jpg")) == 1000
+    file = zip_with(tmp_path / "b", ("other/a.jpg", bytes(600)), ("other/b.jpg", bytes(401)))
+    with pytest.raises(DamagedError, match="more than 1000 bytes"):
+        run(file, "other", largest=1000)

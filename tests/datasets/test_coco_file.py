@@ -315,9 +315,28 @@ def test_values_that_are_nested_deeply_are_refused_in_short(tmp_path, content, s
     assert len(str(caught.value)) < 600
 
 
-def test_a_category_that_is_no_number_is_another_one(tmp_path: Path, content: Content) -> None:
-    content["annotations"][1]["category_id"] = nested(900)
-    assert read(tmp_path, content).ids.tolist() == [1, 3, 4, 5, 6]
+@pytest.mark.parametrize("key", ["category_id", "iscrowd"])
+@pytest.mark.parametrize("value", ["0", "1", [], nested(900)])
+def test_a_text_does_not_decide_who_is_left_out(tmp_path, content, key, value) -> None:
+    content["annotations"][1][key] = value
+    message = f"a number in '{key}' in annotation 2 of .*people.json, found .*; correct the file"
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, content)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("nothing", [None, 0, 0.0, False])
+def test_no_crowd_may_be_written_in_many_ways(tmp_path, content, nothing) -> None:
+    content["annotations"][0]["iscrowd"] = nothing
+    assert read(tmp_path, content).ids.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_person_who_has_only_a_mask_needs_no_joints(tmp_path: Path, content: Content) -> None:
+    del content["annotations"][1]["keypoints"]
+    people = read(tmp_path, content, min_joints=0)
+    assert people.ids.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert not people.keypoints[1].any()
+    assert people.masks.read(1, tuple(people.image_sizes[1].tolist())).sum() == 800
 
 
 @pytest.mark.parametrize("name", ["a/b.jpg", "a b.jpg", "ä.jpg", "..jpg", "a..b.jpg", "./a.jpg"])

@@ -118,6 +118,17 @@ def test_masks_are_optional(tmp_path: Path) -> None:
     assert (FolderDataset(root)[0].mask == -1).all()
 
 
+def test_the_suffix_of_a_mask_may_be_in_capitals(tmp_path: Path) -> None:
+    root = tmp_path / "folder"
+    write_folder(root)
+    before = FolderDataset(root)[2].mask
+    assert (before == 1).any()
+    (root / "masks" / "0002.png").rename(root / "masks" / "0002.PNG")
+    dataset = FolderDataset(root)
+    np.testing.assert_array_equal(dataset[2].mask, before)
+    assert [path.name for path in dataset.files(2)] == ["0002.jpg", "0002.PNG"]
+
+
 def test_labels_belong_to_the_images_that_are_kept(tmp_path: Path) -> None:
     root = tmp_path / "folder"
     write_folder(root)
@@ -126,6 +137,7 @@ def test_labels_belong_to_the_images_that_are_kept(tmp_path: Path) -> None:
     )
     dataset = FolderDataset(root, min_joints=24)
     assert dataset.labels == {"height": [], "activity": ["run", "sit", "walk"]}
+    assert dataset.skipped["rows of labels.csv without an image"] == 1
     people = [dataset.annotation(index) for index in range(4)]
     assert [person.image_id for person in people] == [f"{n:04d}.jpg" for n in (0, 1, 3, 4)]
     heights = [person.labels["height"] for person in people]
@@ -334,7 +346,7 @@ def test_the_real_folder_is_read_as_its_readme_counts_it(real_data: Path) -> Non
     assert (len(everyone), len(full)) == (120, 63)
     assert everyone.skipped == {}
     assert full.skipped == {"with fewer than 22 joints": 57}
-    assert everyone.has_mask.all()
+    assert (everyone.masks != "").all()
     on_mask, labelled, facing = 0, 0, 0
     for index in range(len(everyone)):
         person, pixels = everyone.annotation(index), everyone.read(index)

@@ -106,6 +106,18 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
     assert abs(found.astype(int) - upright).max() <= 4
 
 
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_an_orientation_in_xmp_is_applied(tmp_path: Path, orientation: int) -> None:
+    smooth = np.kron(WIDE, np.ones((16, 16, 1), dtype=np.uint8))
+    words = f'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="{orientation}"></x:xmpmeta>'
+    path = save(tmp_path / "a.jpg", Image.fromarray(smooth), xmp=words.encode(), quality=95)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    assert not np.array_equal(upright, np.asarray(Image.open(path)))
+    found = read_image(path)[0]
+    assert found.shape == upright.shape
+    assert abs(found.astype(int) - upright).max() <= 4
+
+
 def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
     """An EXIF block of (tag, type, count, value), which may contain what Pillow would not write."""
     rows = b"".join(struct.pack("<HHL", *entry[:3]) + entry[3] for entry in entries)

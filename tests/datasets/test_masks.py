@@ -18,8 +18,35 @@ def test_a_mask_is_zero_and_one(tmp_path: Path, mode: str) -> None:
     np.testing.assert_array_equal(mask, person)
 
 
+def test_a_pixel_is_the_person_above_127(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(np.uint8([[0, 1, 127, 128, 254, 255]])))
+    assert read_mask(path, path, size=(1, 6)).tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_a_mask_in_the_transparency_is_refused(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(np.full((7, 5), 255, np.uint8)).convert(mode)
+    image.putalpha(Image.fromarray(np.uint8(np.eye(7, 5) * 255)))
+    path = save(tmp_path / "a.png", image)
+    with pytest.raises(DataError, match=r"in .*a\.png, found .*bright and transparent; save it"):
+        read_mask(path, path, size=(7, 5))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_a_background_may_be_transparent(tmp_path: Path, mode: str) -> None:
+    person = np.eye(7, 5, dtype=np.uint8) * 255
+    image = Image.fromarray(person).convert(mode)
+    if mode == "P":
+        image.save(tmp_path / "a.png", transparency=0)
+    else:
+        image.putalpha(Image.fromarray(person))
+        image.save(tmp_path / "a.png")
+    found = read_mask(tmp_path / "a.png", tmp_path / "a.png", size=(7, 5))
+    np.testing.assert_array_equal(found, person > 0)
+
+
 @pytest.mark.parametrize("person", [255, 65535])
-@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
 def test_a_mask_of_sixteen_bits_keeps_its_values(tmp_path: Path, person: int, suffix: str) -> None:
     inside = np.random.default_rng(1).random((7, 5)) > 0.5
     values = inside.astype(np.uint16) * np.uint16(person)

@@ -59,6 +59,16 @@ def equal(one: Sample, other: Sample, but: tuple[str, ...] = ()) -> None:
             np.testing.assert_equal(value, getattr(other, name), err_msg=name)
 
 
+def test_an_image_has_one_name_however_it_is_written(folder: Path) -> None:
+    (folder / "x").mkdir()
+    rows = ["./a.jpg,1,2,train", "x/../a.jpg,3,4,train", "x//..//b.jpg,5,6,val"]
+    text = "image,nose_x,nose_y,split\n" + "\n".join(rows)
+    people = TableDataset(write(folder, "p.csv", text))
+    assert people.image_ids.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
+    with pytest.raises(DataError, match="the split train, as for others in the same image"):
+        TableDataset(write(folder, "p.csv", text.replace("3,4,train", "3,4,val")))
+
+
 @pytest.mark.parametrize(("name", "text", "first"), [("p.csv", CSV, 2), ("p.jsonl", JSONL, 1)])
 def test_both_kinds_are_the_people_that_were_written(
     folder: Path, name: str, text: str, first: int

@@ -62,6 +62,11 @@ def person(point: list[float] | None = None, label: object = None, **keys: objec
             r"a file as the image in line N of .*, found none; correct its name",
         ),
         ({}, {"image": "a" * 1001}, r"a file as the image in line N of .*, found 'aaaa.*\.\.\."),
+        (
+            {},
+            {"image": "a\0.jpg"},
+            r"a file as the image in line N of .*, found 'a\\x00.jpg'; correct",
+        ),
         ({}, {"mask": "a" * 1001}, r"a file as the mask in line N of .*, found 'aaaa.*\.\.\."),
         ({"split": "val"}, {"split": "dev"}, r"train, val or test in line N of .*, found 'dev';"),
         ({"split": "val"}, {}, r"train, val or test in line N of .*, found none; name the split"),

@@ -41,11 +41,13 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
 
 
 def test_other_columns_are_labels(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text(f"age,{HEADER},sport,nose_v\n31.5,a,1,2,1_0,2\n,b,1,2,,\n")
+    (tmp_path / "p.csv").write_text(
+        f"age,{HEADER},sport,nose_v,ear_vis\n31.5,a,1,2,1_0,2,\n,b,1,2,,,3\n"
+    )
     table = open_csv(tmp_path / "p.csv", None)
     assert table.joints == ("nose",)
-    assert table.labels == ("age", "sport")
-    assert [row.labels for row in table.rows] == [[31.5, "1_0"], [None, None]]
+    assert table.labels == ("age", "sport", "ear_vis")
+    assert [row.labels for row in table.rows] == [[31.5, "1_0", None], [None, None, 3]]
 
 
 def test_joints_are_in_the_order_of_the_skeleton(tmp_path: Path) -> None:
@@ -67,6 +69,27 @@ def test_joints_are_in_the_order_of_the_skeleton(tmp_path: Path) -> None:
         (b"image,_x,_y\n", r"NAME_x and NAME_y for each joint.*found 'image', '_x', '_y'; name"),
         (b"image,nose_x,nose_y,ear_y\n", r"a column NAME_x and .* found no 'ear_x'; add it"),
         (b"image,nose_x,nose_y,ear_v\n", r"found no 'ear_x', 'ear_y'; add it; other columns must"),
+        (
+            b"image,nose_x,nose_y,Split\n",
+            r"a column called split in line 1 .*found 'Split'; write",
+        ),
+        (b"image,nose_x,nose_y,subset\n", r"a column called split in .*found 'subset'; write"),
+        (b"image,nose_x,nose_y,X_min\n", r"a column called x0 in line 1 .*found 'X_min'; write"),
+        (b"image,nose_x,nose_y,ymax\n", r"a column called y1 in line 1 .*found 'ymax'; write"),
+        (b"image,nose_x,nose_y,bbox\n", r"called x0, y0, x1 or y1 in .*found 'bbox'; write"),
+        (b"image,nose_x,nose_y,masks\n", r"a column called mask in line 1 .*found 'masks'; write"),
+        (
+            b"image,nose_x,nose_y,nose_vis\n",
+            r"called nose_v \(0 unl.* 2 visible\) in .*found 'nose_vis'; write",
+        ),
+        (
+            b"image,nose_x,nose_y,nose_V\n",
+            r"called nose_v \(0 unl.*found 'nose_V'; write",
+        ),
+        (
+            b"image,nose_x,nose_y,nose_Likelihood\n",
+            r"called nose_v .*found 'nose_Likelihood'",
+        ),
         (b"image,no\xe9_x,no\xe9_y\n", r"text in UTF-8 in line 1 of .*p\.csv, found invalid"),
         ("image,nose_x,nose_y\n".encode("utf-16"), r"text in UTF-8 in line 1 of"),
         (b'image,"nose_x,nose_y\n', r"separated by commas in line 1 of .*, found unexpected end"),

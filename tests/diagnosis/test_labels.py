@@ -29,12 +29,14 @@ def test_nobody_with_joints_is_suspicious():
     assert [found.title for found in check_flags(table(samples))] == ["Labelled joints"]
 
 
-def test_one_joint_in_the_corner_may_be_right():
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_joint_in_the_corner_may_be_right(place: int):
     samples = drawn()
-    samples[3].keypoints[0] = 0
+    samples[3].keypoints[0] = place
     assert check_flags(table(samples)) == []
-    samples[4].keypoints[0:3] = 0
-    samples[5].keypoints[0] = 0
+    samples[6].keypoints[0] = place, 50  # At the border, and at no placeholder.
+    samples[4].keypoints[0:3] = place
+    samples[5].keypoints[0] = place
     (found,) = check_flags(table(samples))
     assert (found.severity, found.suspects) == ("wrong", (4, 3, 5))
     assert found.sentence.startswith("5 labelled joints")

@@ -35,6 +35,36 @@ def test_nothing_tells_the_first_pixel_inside_images():
     assert count_from(table(drawn()))[0] is None
 
 
+def test_placeholders_do_not_tell_the_first_pixel():
+    samples = drawn()
+    for sample in samples:
+        sample.keypoints[0] = -1
+    assert count_from(table(samples))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("box", "title"),
+    [
+        ((-40, 10, -0.5, 90), "Boxes outside the image"),
+        ((159.5, 10, 200, 90), "Boxes outside the image"),
+        ((10, -40, 90, -2), "Boxes outside the image"),
+        ((10, 170, 90, 240), "Boxes outside the image"),
+        ((-40, -40, 0, 0), None),
+        ((159, 159, 200, 240), None),
+    ],
+)
+def test_a_box_that_shows_nothing_of_the_image_is_reported(box: tuple, title: str | None):
+    people = table(drawn())
+    people.table.box[7] = box
+    every = check_places(people)
+    found = [finding for finding in every if finding.title == "Boxes outside the image"]
+    assert [finding.suspects for finding in found] == ([] if title is None else [(7,)])
+    if title is not None:
+        assert found[0].severity == "suspicious"
+        people.table.box[:20] = box
+        assert titles(people)[title] == "wrong"
+
+
 def test_a_joint_outside_is_reported_with_the_person():
     samples = drawn()
     samples[5].keypoints[3] = 160.4, 80  # One pixel beyond the last is no joint outside.

@@ -138,3 +138,10 @@ def test_bad_settings_and_bad_input_get_one_sentence():
 def test_masks_that_do_not_fit_get_one_sentence(preds, target, valid, message):
     with pytest.raises(DataError, match=message):
         check_masks(preds, target, valid)
+
+
+def test_a_probability_at_the_threshold_is_background():
+    preds, target = torch.full((1, 2, 2), 0.5), torch.zeros(1, 2, 2, dtype=torch.int8)
+    assert mask_dice(preds, target) == 1
+    assert mask_dice(preds, target + 1) == 0
+    assert mask_dice(preds, target + 1, threshold=0.4) == 1

@@ -57,3 +57,18 @@ def test_the_label_is_the_one_that_the_head_predicts():
         assert torch.equal(
             chosen.label.nan_to_num(-1.0), batch.labels[name][[3, 1]].nan_to_num(-1.0)
         )
+
+
+def test_coordinates_in_half_precision_are_mapped_back_in_single_precision():
+    batch = make_people()
+    batch.crop[:] = torch.tensor([[0.3, 0.0, -50.0], [0.0, 0.3, 20.0]])
+    half = predict(batch).keypoints.bfloat16()
+    found, single = (
+        judge(Prediction(keypoints, torch.ones(12, 14)), batch)
+        for keypoints in (half, half.float())
+    )
+    assert found.keypoints.dtype == torch.float32
+    torch.testing.assert_close(found.keypoints, single.keypoints, rtol=0, atol=0)
+    torch.testing.assert_close(
+        found.input_errors, single.input_errors, rtol=0, atol=0, equal_nan=True
+    )

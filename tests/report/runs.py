@@ -6,7 +6,8 @@ import numpy as np
 
 from lightning_pose.callbacks.predictions import _columns
 from lightning_pose.metrics import PoseMetric, Scores, default_metrics
-from lightning_pose.report.comparison import ArmRuns, FinishedRun, Measure
+from lightning_pose.report.comparison import ArmRuns, FinishedRun
+from lightning_pose.report.measure import Measure
 from lightning_pose.report.shares import Shares
 from lightning_pose.skeletons import LSP14
 from lightning_pose.task import Task

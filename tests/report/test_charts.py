@@ -1,11 +1,15 @@
 """Charts: well-formed, without other files, in the colours of the page."""
 
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from lightning_pose.report import charts
 from lightning_pose.report.charts import SERIES, curves, intervals, pareto_front, scatter
 from lightning_pose.report.statistics import Difference
 
@@ -46,6 +50,75 @@ def test_a_chart_is_part_of_a_page(kind: str) -> None:
     if kind == "intervals":
         labels = ["".join(element.itertext()) for element in parsed.iter("text")]
         assert NAMES[3] in labels
+
+
+@pytest.fixture
+def axes(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Axes]:
+    """What a chart draws on."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, title: str) -> str:
+        figures.append(figure)
+        return title
+
+    monkeypatch.setattr(charts, "_svg", keep)
+    return lambda chart: figures[-1].axes[0]
+
+
+def colours(place: int) -> str:
+    """The colour that stands for a place until the page sets it."""
+    return f"#0f00{place:02x}"
+
+
+def test_a_curve_is_the_mean_over_runs_and_its_band_all_of_them(axes) -> None:
+    values = np.array([[1.0, 2.0, np.nan], [3.0, 6.0, 9.0]])
+    drawn = axes(curves({"a": (np.array([5.0, 10.0, 15.0]), values)}, "val/x px"))
+    (line,) = drawn.lines
+    assert line.get_xdata().tolist() == [5, 10, 15]
+    assert line.get_ydata().tolist() == [2, 4, 9]
+    assert line.get_color() == colours(0)
+    (band,) = drawn.collections
+    corners = band.get_paths()[0].vertices
+    for step, low, high in ((5, 1, 3), (10, 2, 6), (15, 9, 9)):
+        at = corners[corners[:, 0] == step][:, 1]
+        assert (at.min(), at.max()) == (low, high)
+    assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("step", "val/x px")
+
+
+def test_an_interval_has_its_ends_its_middle_and_the_margin(axes) -> None:
+    real = Difference(0.04, 0.01, 0.07, 0.001, 5, 0.02, "real")
+    noise = Difference(-0.005, -0.01, 0.0, 0.5, 5, 0.02, "noise")
+    drawn = axes(intervals({"a": (2, real), "b": (5, noise)}, "PCK, difference"))
+    first, middle, second, other, zero = drawn.lines
+    assert first.get_xydata().tolist() == [[0.01, 0], [0.07, 0]]
+    assert second.get_xydata().tolist() == [[-0.01, 1], [0.0, 1]]
+    assert (middle.get_xdata()[0], other.get_xdata()[0]) == (0.04, -0.005)
+    assert [line.get_color() for line in (first, second)] == [colours(2), colours(5)]
+    # Only what is real is filled.
+    assert middle.get_markerfacecolor() == colours(2)
+    assert other.get_markerfacecolor() == "none"
+    assert set(zero.get_xdata()) == {0}
+    (margin,) = drawn.patches
+    assert (margin.get_x(), margin.get_x() + margin.get_width()) == (-0.02, 0.02)
+    assert [label.get_text() for label in drawn.get_yticklabels()] == ["a", "b"]
+    assert drawn.get_ylim()[0] > drawn.get_ylim()[1], "the first is above"
+    assert drawn.get_xlabel() == "PCK, difference"
+
+
+def test_a_scatter_has_runs_means_and_the_front_of_the_means(axes) -> None:
+    arms = {
+        "a": (np.array([1.0, 3.0]), np.array([4.0, 8.0])),  # The mean is (2, 6).
+        "b": (np.array([5.0]), np.array([5.0])),
+        "c": (np.array([1.0]), np.array([5.0])),  # Beaten by both.
+    }
+    drawn = axes(scatter(arms, ("x px", "y"), (True, True)))
+    runs, means, front = drawn.lines[:-1:2], drawn.lines[1:-1:2], drawn.lines[-1]
+    for line, (x, y) in zip(runs, arms.values(), strict=True):
+        assert (line.get_xdata().tolist(), line.get_ydata().tolist()) == (x.tolist(), y.tolist())
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in means]
+    assert points == [(2, 6), (5, 5), (1, 5)]
+    assert list(zip(front.get_xdata(), front.get_ydata(), strict=True)) == [(2, 6), (5, 5)]
+    assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("x px", "y")
 
 
 def test_arms_of_one_colour_differ_in_their_lines() -> None:

@@ -4,10 +4,13 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from lightning_pose.report import compare as compare_page
 from lightning_pose.report.charts import SERIES
-from lightning_pose.report.compare import MARK, overview, page, spread, verdict
-from lightning_pose.report.comparison import ArmRuns, Comparison, Measure, compare
+from lightning_pose.report.compare import MARK, _curve, page
+from lightning_pose.report.comparison import ArmRuns, Comparison, compare
+from lightning_pose.report.measure import Measure
 from tests.report.runs import arm
 from tests.report.test_doctor import Tags
 
@@ -45,6 +48,7 @@ def test_the_page_is_whole_and_needs_no_other_file() -> None:
     assert text.count("<svg ") == 1 + 1 + 1 + 1  # Intervals, Pareto, curve, weight.
     assert '<li class="real">dwa: mask/Dice is better than in equal by 0.100' in text
     assert "dwa: joints/RMSE is not compared with equal" in text
+    assert "mask/Dice, difference from equal (higher is better)" in text
     assert "<td>12,345</td>" in text
     assert (
         "Each run is scored at its best checkpoint, which is chosen by the metric of its main head."
@@ -64,6 +68,46 @@ def test_what_is_missing_leaves_the_rest() -> None:
     assert not {"Learning curves", "Weights of the heads", "What differs"} & set(
         re.findall(r"<h2>(.*?)</h2>", text)
     )
+
+
+def test_the_page_draws_the_runs_of_each_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list] = {"intervals": [], "scatter": [], "curves": []}
+    for name, calls in seen.items():
+        monkeypatch.setattr(compare_page, name, lambda *given, calls=calls: calls.append(given))
+    found = comparison("equal", "dwa")
+    page(found, {}, "a")
+    ((differences, _),) = seen["intervals"]
+    assert list(differences) == ["dwa"]
+    place, difference = differences["dwa"]
+    assert place == 1, "the colour of the second arm"
+    assert difference.value == pytest.approx(0.1)
+    ((arms, labels, better),) = seen["scatter"]
+    assert (labels, better) == (("joints/RMSE px", "mask/Dice"), (False, True))
+    x, y = arms["dwa"]
+    np.testing.assert_allclose(y, [v + 0.1 for v in VALUES])
+    np.testing.assert_allclose(x, 30 - 10 * y)
+    (metric, label), (weights, other) = seen["curves"]
+    assert (label, other) == ("val/mask/Dice", "weight/mask")
+    steps, values = metric["dwa"]
+    assert steps.tolist() == [5, 10]
+    np.testing.assert_allclose(values[:, 1], [v + 0.1 for v in VALUES])
+    np.testing.assert_allclose(weights["equal"][1], [[1.0, 0.5]] * 5)
+
+
+def test_the_axes_of_intervals_and_curves_have_the_unit() -> None:
+    unit = {"unit": "px", "higher_is_better": False, "fraction": False}
+    arms = [arm(name, "joints/RMSE", [20.0 + v for v in VALUES], **unit) for name in ("a", "b")]
+    labels = re.findall(r'aria-label="([^"]*)"', page(compare(arms), {}, "a"))
+    assert labels[0] == "joints/RMSE px, difference from a (lower is better), with intervals"
+    assert labels[1] == "val/joints/RMSE px over the steps of each arm"
+
+
+def test_an_arm_that_lacks_a_step_has_no_value_there() -> None:
+    one = arm("a", "mask/Dice", [0.5, 0.6])
+    later = replace(one.runs[1], curves={"val/mask/Dice": {10: 0.6, 15: 0.7}})
+    steps, values = _curve(replace(one, runs=(one.runs[0], later)), "val/mask/Dice")
+    assert steps.tolist() == [5, 10, 15]
+    np.testing.assert_array_equal(values, [[0.25, 0.5, np.nan], [np.nan, 0.6, 0.7]])
 
 
 def test_the_curve_of_a_loss_is_its_column() -> None:
@@ -86,17 +130,3 @@ def test_the_legend_tells_arms_of_one_colour_apart() -> None:
     text = page(comparison(*(f"arm{n}" for n in range(SERIES + 1))), {}, "many")
     assert "border-top-color: var(--series-0); border-top-style: solid" in text
     assert "border-top-color: var(--series-0); border-top-style: dashed" in text
-
-
-def test_the_table_has_means_and_spreads() -> None:
-    heads, rows = overview(comparison("equal", "dwa"))
-    assert heads == ["arm", "seeds", "mask/Dice", "joints/RMSE px"]
-    assert rows[0] == ["equal", "5", "0.608 ± 0.008", "23.92 ± 0.08"]
-    assert spread(np.array([]), Measure()) == "-"
-
-
-def test_the_verdict_counts() -> None:
-    same = comparison("a", "b", "c", shift=0.0)
-    assert verdict(same) == "Of 2 comparisons, 0 real, 0 noise, 2 not decided."
-    assert verdict(comparison("a", "b")) == "Of 1 comparison, 1 real, 0 noise, 0 not decided."
-    assert verdict(comparison("a")) == "Nothing can be compared."

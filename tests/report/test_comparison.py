@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lightning_pose.errors import ConfigError
-from lightning_pose.report.compare import spread
-from lightning_pose.report.comparison import ArmRuns, Compared, Measure, compare, sentence
+from lightning_pose.report.comparison import ArmRuns, Compared, compare, sentence
+from lightning_pose.report.measure import Measure
+from lightning_pose.report.overview import spread
 from lightning_pose.report.shares import Shares
 from lightning_pose.report.statistics import Difference
 from tests.report.runs import arm, finished
@@ -61,7 +62,7 @@ def test_small_losses_have_enough_digits() -> None:
     assert said(compare(two)) == [
         "b: heatmap/loss is better than in a by 0.00030 (0.00030 to 0.00030): real."
     ]
-    assert spread(two[1].values("heatmap/loss"), Measure(**loss)) == "0.000700 ± 0.000002"
+    assert spread(two[1].values("heatmap/loss"), Measure(**loss), 5) == "0.000700 ± 0.000002"
 
 
 def test_equal_arms_are_not_better_or_worse() -> None:

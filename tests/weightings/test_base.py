@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from lightning_pose.features import Features
@@ -40,3 +41,20 @@ def test_features_of_a_frozen_backbone_have_no_gradients():
     step = make_step(False, mean=lambda matrix: matrix)
     assert not step.gramian().any()
     assert step.gradients()["one"][0].shape == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_the_scale_changes_no_gradient(scale):
+    step = make_step(True, mean=lambda matrix: matrix, scale=scale)
+    assert step.gradients()["one"][0].tolist() == [[[[2, 2], [2, 2]]]]
+    assert step.gramian().tolist() == [[16, 0], [0, 4]]
+
+
+def test_the_scale_keeps_small_gradients_in_half_precision():
+    dense = torch.zeros(1, 1, 2, 2, dtype=torch.float16, requires_grad=True)
+    views = {"one": Features(dense, dense).view()}
+    losses = {"one": (views["one"].dense.float() * 1e-8).sum()}
+    kept = TrainingStep(losses, views, 0, 0, lambda value: value, scale=1024.0).gradients()
+    torch.testing.assert_close(kept["one"][0], torch.full((1, 1, 2, 2), 1e-8), rtol=0.01, atol=0)
+    lost = TrainingStep(losses, views, 0, 0, lambda value: value).gradients()
+    assert not lost["one"][0].any(), "without it, they vanish"

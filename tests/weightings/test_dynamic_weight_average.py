@@ -66,3 +66,12 @@ def test_two_tasks_that_share_a_number_reach_the_optimum_of_their_sum():
 def test_a_bad_temperature_is_refused(temperature):
     with pytest.raises(ConfigError, match=f"temperature above 0, found {temperature}"):
         DynamicWeightAverageWeighting(temperature)
+
+
+def test_the_weights_of_three_heads_add_up_to_three():
+    weighting = DynamicWeightAverageWeighting()
+    weighting.build(["a", "b", "c"])
+    for epoch, losses in enumerate([(4.0, 2.0, 1.0), (2.0, 2.0, 1.0), (1.0, 1.0, 1.0)]):
+        weights = observe(weighting, epoch, *losses)
+    powers = np.exp(np.array([0.5, 1.0, 1.0]) / 2)
+    assert weights == pytest.approx((3 * powers / powers.sum()).tolist())

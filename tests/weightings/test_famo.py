@@ -156,3 +156,11 @@ def test_the_first_change_of_a_head_has_the_same_size_whenever_it_is_first_label
         weighting.before = before
         weighting.after_step(after)
     torch.testing.assert_close(late.logits[1].abs(), early.logits[1].abs(), rtol=1e-3, atol=0)
+
+
+def test_the_mean_fall_is_that_of_the_heads_with_labels():
+    weighting = make("abc", lr=0.1, weight_decay=0.0)
+    weighting.observe(make_step([1.0, 1.0, 0.0]))
+    # Both have fallen, the first by more than the mean of the two.
+    weighting.after_step(torch.tensor([0.5, 0.6, 0.0]))
+    assert weighting.logits.tolist() == pytest.approx([-0.1, 0.1, 0.0], rel=1e-4)

@@ -99,3 +99,13 @@ def test_the_first_loss_of_a_head_is_that_of_its_first_label():
 def test_a_bad_alpha_is_refused(alpha):
     with pytest.raises(ConfigError, match=f"alpha of 0 or more, found {alpha}"):
         GradNormWeighting(alpha)
+
+
+def test_means_are_over_the_heads_that_take_part():
+    weighting = make(alpha=1.0)
+    # The mean of the norms 3 and 1 is 2, which both are to reach, for their losses are alike.
+    weighting.observe(step(norms=[3.0, 0.0, 1.0], losses=(1.0, 5.0, 1.0)))
+    assert weighting.slopes.tolist() == pytest.approx([1.5, 0, -0.5])
+    # Of the losses 1 and 3, the lags are 0.5 and 1.5, so that the norms are to reach 1 and 3.
+    weighting.observe(step(norms=[2.0, 0.0, 2.0], losses=(1.0, 5.0, 3.0)))
+    assert weighting.slopes.tolist() == pytest.approx([1, 0, -1])
