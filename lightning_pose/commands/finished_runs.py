@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lightning_pose import checkpoint, parts
 from lightning_pose.commands.configs import read_config
 from lightning_pose.commands.run_files import check_ended, read_json, read_run
 from lightning_pose.errors import ConfigError, DataError, InputError
+from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics import PoseMetric
 from lightning_pose.model_spec import ModelSpec
 from lightning_pose.report.comparison import ArmRuns, FinishedRun
@@ -127,25 +129,28 @@ def _measures(
     for key in keys:
         head, name = key.split("/")
         if (metric := metrics.get(name)) is not None:
-            definition = _definition(spec.metrics[name])
+            # Pixels are those of the input.
+            pixels = spec.input_spec if metric.unit == "px" else None
             found[key] = Measure(
                 metric.unit,
                 bool(metric.higher_is_better),
-                # Pixels are those of the input.
-                f"{definition} for {spec.input_spec}" if metric.unit == "px" else definition,
+                _definition(spec.metrics[name], pixels),
                 fraction=metric.plot_upper_bound == 1.0,
             )
         elif name == "loss":
-            definition = f"{_definition(spec.heads[head])} for {spec.input_spec}"
+            definition = _definition(spec.heads[head], spec.input_spec)
             losses[key] = Measure("", False, definition, loss=True, fraction=False)
     return found | losses
 
 
-def _definition(part: Mapping[str, Any]) -> str:
-    """A part of a model in words, such as "lightning_pose.metrics.pck.PCK(threshold=0.2)"."""
-    given = {name: value for name, value in part["init_args"].items() if value is not None}
-    words = ", ".join(f"{name}={value}" for name, value in given.items())
-    return f"{part['class_path']}({words})"
+def _definition(
+    part: Mapping[str, Any], input_spec: InputSpec | None
+) -> tuple[tuple[str, str], ...]:
+    """The settings of a part of a model, and of the input where the part depends on it."""
+    settings = {"class": part["class_path"], **part["init_args"]}
+    if input_spec is not None:
+        settings |= {f"input.{name}": value for name, value in asdict(input_spec).items()}
+    return tuple((name, str(value)) for name, value in settings.items() if value is not None)
 
 
 def read_study(folder: Path, allow: Sequence[str] = ()) -> list[ArmRuns]:

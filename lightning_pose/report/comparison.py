@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from lightning_pose.errors import ConfigError
-from lightning_pose.report.measure import Measure
+from lightning_pose.report.measure import Measure, distinguish
 from lightning_pose.report.shares import Shares, resampled
 from lightning_pose.report.statistics import ENOUGH_SEEDS, Difference, Scored, differences
 
@@ -175,10 +175,11 @@ def _check_definitions(arms: Sequence[ArmRuns], metric: str) -> None:
     first = next(iter(known))
     for name, one in known.items():
         if one != known[first]:
+            theirs, ours = distinguish([known[first], one])
             raise ConfigError(
-                f"Expected one definition of {metric} in all arms, found "
-                f"{known[first].definition} in {first} and {one.definition} in {name}; compare "
-                "arms with the same metrics, or choose other metrics with --metric."
+                f"Expected one definition of {metric} in all arms, found {theirs} in {first} and "
+                f"{ours} in {name}; compare arms with the same metrics, or choose other metrics "
+                "with --metric."
             )
 
 

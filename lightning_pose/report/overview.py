@@ -3,7 +3,7 @@
 import numpy as np
 
 from lightning_pose.report.comparison import Comparison
-from lightning_pose.report.measure import Measure
+from lightning_pose.report.measure import Measure, distinguish
 
 __all__ = ["overview", "spread", "verdict"]
 
@@ -35,18 +35,14 @@ def overview(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         The heads of the columns, and the cells of each row.
     """
     # A metric that arms define differently has a column for each definition.
-    columns = [
-        (metric, measure)
-        for metric in comparison.metrics
-        for measure in dict.fromkeys(
-            arm.measures[metric] for arm in comparison.arms if metric in arm.measures
-        )
-    ]
-    names = [metric for metric, _ in columns]
-    heads = [
-        f"{one.label(metric)}{f', {one.words}' if names.count(metric) > 1 else ''}"
-        for metric, one in columns
-    ]
+    columns: list[tuple[str, Measure]] = []
+    heads = []
+    for metric in comparison.metrics:
+        known = (arm.measures[metric] for arm in comparison.arms if metric in arm.measures)
+        measures = list(dict.fromkeys(known))
+        for one, words in zip(measures, distinguish(measures), strict=True):
+            columns.append((metric, one))
+            heads.append(", ".join(filter(None, (one.label(metric), words))))
     rows = []
     for arm in comparison.arms:
         cells = [

@@ -29,7 +29,7 @@ def test_runs_without_a_value_are_not_counted() -> None:
 
 def test_a_metric_that_arms_define_differently_has_several_columns() -> None:
     two = [
-        arm(name, "joints/PCK", [0.5 + n / 10] * 2, definition=f"a.b.PCK(threshold={n})")
+        arm(name, "joints/PCK", [0.5 + n / 10] * 2, definition=(("class", "PCK"), ("at", str(n))))
         for n, name in enumerate(("first", "second"))
     ]
     both = [
@@ -42,7 +42,7 @@ def test_a_metric_that_arms_define_differently_has_several_columns() -> None:
     ]
     heads, rows = overview(compare(both, judged=["mask/Dice"]))
     assert heads == [
-        "arm", "seeds", "joints/PCK, PCK(threshold=0)", "joints/PCK, PCK(threshold=1)", "mask/Dice",
+        "arm", "seeds", "joints/PCK, at=0", "joints/PCK, at=1", "mask/Dice",
     ]  # fmt: skip
     assert rows == [
         ["first", "2", "0.500 ± 0.000", "-", "0.900 ± 0.000"],
