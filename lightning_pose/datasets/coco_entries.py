@@ -77,10 +77,19 @@ class Entries:
     def numbers(
         self, key: str, count: int, default: float | list[float] | None = None
     ) -> Float64[np.ndarray, "N C"]:
-        """`count` finite numbers per entry: a list, or one number without a list."""
+        """`count` finite numbers per entry: a list, or one number without a list.
+
+        Args:
+            key: The name of the numbers.
+            count: How many there are.
+            default: Those of an entry without the key, or with null or an empty list; None if each
+                must have it.
+        """
         values = array("d")
         for index, row in enumerate(self.rows):
-            value: Any = row.get(key, default)
+            value: Any = row.get(key)
+            if default is not None and value in (None, []):
+                value = default
             try:
                 if count == 1:
                     values.append(value)

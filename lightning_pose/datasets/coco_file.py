@@ -60,7 +60,7 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
     Args:
         path: The annotation file.
         category: The name of the category.
-        min_joints: Fewest labelled joints per person.
+        min_joints: Fewest labelled joints per person; one without 'keypoints' has none.
 
     Returns:
         The people, in the order of the file.
@@ -77,9 +77,8 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
         if number(path, row, "category_id") == kind and number(path, row, "iscrowd") <= 0
     ]
     people = Entries(path, "annotation", rows)
-    # Tools leave the key out for a person who has only a mask.
-    nothing = None if min_joints else [0.0] * 3 * len(joints)
-    points = people.numbers("keypoints", 3 * len(joints), nothing)
+    # Tools write nothing, or an empty list, for a person who has only a mask.
+    points = people.numbers("keypoints", 3 * len(joints), default=[0.0] * 3 * len(joints))
     keypoints = points.reshape(len(rows), len(joints), 3)
     flags = keypoints[:, :, 2]
     known = np.isin(flags, (0, 1, 2)).all(axis=1)

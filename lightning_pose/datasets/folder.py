@@ -46,7 +46,8 @@ class FolderDataset(PoseDataset):
             joint is kept, because many photographs show only a part of the person.
 
     Attributes:
-        skipped: How many images or files were left out, by reason.
+        skipped: How many images, files of keypoints and rows of labels.csv were left out, by
+            reason.
 
     Raises:
         ConfigError: There is no such folder, or `min_joints` is not from 0 to 25.
@@ -70,7 +71,7 @@ class FolderDataset(PoseDataset):
         names = list(images.values())
         _check_labels(table, names, self.root / "labels.csv")
         if rows := len(set(table.images) - set(names)):
-            self.skipped["rows of labels.csv without an image"] = rows
+            self.skipped["in labels.csv without an image"] = rows
         masks = _find_masks(self.root / "masks", images)
         self.masks = np.array([masks.get(stem, "") for stem in images])[places]
         self.annotations = _annotations(joints, places, names, table)
@@ -139,23 +140,16 @@ def _find_images(root: Path) -> dict[str, str]:
         raise ConfigError(
             f"Expected a folder with {_LAYOUT} at {root}, found no such folder; correct the root."
         )
-    images: dict[str, str] = {}
-    for name in _files(root / "images"):
-        if Path(name).suffix.lower() not in image_suffixes():
-            continue
-        other = images.setdefault(Path(name).stem, name)
-        if other != name:
-            raise DataError(
-                f"Expected names in {root / 'images'} that differ without their suffixes, found "
-                f"{other} and {name}; rename one of them, and its keypoints."
-            )
-    return images
+    images = root / "images"
+    return _by_stem(
+        images, [n for n in _files(images) if Path(n).suffix.lower() in image_suffixes()]
+    )
 
 
 def _find_masks(folder: Path, images: dict[str, str]) -> dict[str, str]:
     """The masks by the names of their images without suffix."""
     files = _files(folder)
-    masks = {Path(n).stem: n for n in files if Path(n).suffix.lower() == ".png"}
+    masks = _by_stem(folder, [n for n in files if Path(n).suffix.lower() == ".png"])
     masks = {stem: name for stem, name in masks.items() if stem in images}
     if files and not masks:
         raise DataError(
@@ -164,6 +158,19 @@ def _find_masks(folder: Path, images: dict[str, str]) -> dict[str, str]:
             "without masks."
         )
     return masks
+
+
+def _by_stem(folder: Path, files: list[str]) -> dict[str, str]:
+    """Files by their names without suffix, of which no two may be the same."""
+    found: dict[str, str] = {}
+    for name in files:
+        other = found.setdefault(Path(name).stem, name)
+        if other != name:
+            raise DataError(
+                f"Expected names in {folder} that differ without their suffixes, found {other} and "
+                f"{name}; rename one of them, and what belongs to it."
+            )
+    return found
 
 
 def _check_labels(table: LabelTable, names: list[str], path: Path) -> None:

@@ -21,6 +21,7 @@ from lightning_pose.datasets.table_rows import (
 __all__ = ["csv_records", "open_csv"]
 
 _BOX = ("x0", "y0", "x1", "y1")
+_EDGES = "x0, y0, x1 and y1"
 _TEXTS = ("image", "mask", "split")
 
 # How other tools name these columns, in small letters without underscores: as labels they would go
@@ -30,7 +31,9 @@ _OTHER_NAMES = {
     **dict.fromkeys(("set", "splits", "subset"), "split"),
     **dict.fromkeys(("masks", "segmentation", "silhouette"), "mask"),
     **dict(zip(("xmin", "ymin", "xmax", "ymax"), _BOX, strict=True)),
-    **dict.fromkeys(("box", "bbox", "boundingbox"), "x0, y0, x1 or y1"),
+    # These end as the columns of a joint do.
+    **dict(zip(("minx", "miny", "maxx", "maxy"), _BOX, strict=True)),
+    **dict.fromkeys(("box", "boxx", "bbox", "bboxx", "boundingbox", "boundingboxx"), _EDGES),
 }
 _FLAGS = ("vis", "visible", "visibility", "score", "conf", "confidence", "likelihood")
 
@@ -119,6 +122,10 @@ def _meant(name: str, joints: Set[str]) -> str:
     return _OTHER_NAMES.get(name.lower().replace("_", ""), name)
 
 
+def _called(meant: str) -> str:
+    return f"columns called {meant}" if meant == _EDGES else f"a column called {meant}"
+
+
 def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
     names = [name for name in header if name]
     known = set(names)
@@ -167,9 +174,9 @@ def _check_header(path: Path, line: int, header: Sequence[str]) -> None:
         ),
         (
             mistaken,
-            f"a column called {mistaken[0][1] if mistaken else ''}",
+            _called(mistaken[0][1]) if mistaken else "",
             some([name for name, _ in mistaken[:1]]),
-            "write that column instead, or rename this one if it is a label",
+            "write what is expected, or rename this column if it is something else",
         ),
     ):
         if is_bad:

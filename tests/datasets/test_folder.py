@@ -137,7 +137,7 @@ def test_labels_belong_to_the_images_that_are_kept(tmp_path: Path) -> None:
     )
     dataset = FolderDataset(root, min_joints=24)
     assert dataset.labels == {"height": [], "activity": ["run", "sit", "walk"]}
-    assert dataset.skipped["rows of labels.csv without an image"] == 1
+    assert dataset.skipped["in labels.csv without an image"] == 1
     people = [dataset.annotation(index) for index in range(4)]
     assert [person.image_id for person in people] == [f"{n:04d}.jpg" for n in (0, 1, 3, 4)]
     heights = [person.labels["height"] for person in people]
@@ -234,6 +234,10 @@ def spoil_twins(root: Path) -> None:
     (root / "images" / "0002.png").write_bytes(b"")
 
 
+def spoil_twin_masks(root: Path) -> None:
+    (root / "masks" / "0002.PNG").write_bytes(b"")
+
+
 def spoil_masks(root: Path) -> None:
     for path in (root / "masks").iterdir():
         path.rename(path.with_stem(f"{path.stem}_mask"))
@@ -256,6 +260,7 @@ def spoil_everyone(root: Path) -> None:
         (spoil_names, r"6 images and 6 files of keypoints, of which no two have the same NAME"),
         (spoil_suffixes, r"6 images and 0 files of keypoints"),
         (spoil_twins, r"differ without their suffixes, found 0002\.jpg and 0002\.png"),
+        (spoil_twin_masks, r"masks that differ .*, found 0002\.PNG and 0002\.png; rename"),
         (spoil_masks, r"as 0000\.png, in .*masks, found no such name but 0000_mask\.png"),
         (spoil_labels, r"such as 0000\.jpg in the column 'image' of .*labels\.csv.* but '0000'"),
         (spoil_everyone, r"one person with min_joints=1 labelled.*only 6 with several people"),

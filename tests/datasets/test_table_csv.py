@@ -76,7 +76,9 @@ def test_joints_are_in_the_order_of_the_skeleton(tmp_path: Path) -> None:
         (b"image,nose_x,nose_y,subset\n", r"a column called split in .*found 'subset'; write"),
         (b"image,nose_x,nose_y,X_min\n", r"a column called x0 in line 1 .*found 'X_min'; write"),
         (b"image,nose_x,nose_y,ymax\n", r"a column called y1 in line 1 .*found 'ymax'; write"),
-        (b"image,nose_x,nose_y,bbox\n", r"called x0, y0, x1 or y1 in .*found 'bbox'; write"),
+        (b"image,nose_x,nose_y,bbox\n", r"columns called x0, y0, x1 and y1 in .*'bbox'; write"),
+        (b"image,nose_x,nose_y,bbox_x,bbox_y,bbox_w,bbox_h\n", r"columns called x0, .*'bbox_x'"),
+        (b"image,min_x,min_y,max_x,max_y,nose_x,nose_y\n", r"a column called x0 in .*'min_x'"),
         (b"image,nose_x,nose_y,masks\n", r"a column called mask in line 1 .*found 'masks'; write"),
         (
             b"image,nose_x,nose_y,nose_vis\n",
