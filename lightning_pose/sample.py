@@ -29,7 +29,7 @@ class Annotation:
         keypoints: (x, y) per joint; (0, 0) where the visibility is 0, never NaN.
         visibility: COCO's flags: 0 unlabelled, 1 labelled but occluded, 2 visible.
         box: (x0, y0, x1, y1), which the crop enlarges: tight around the labelled joints, or what
-            `PoseDataset.box_around` says; the whole image (`image_box`) for a person without.
+            `PoseDataset.box_around` says; zeros for a person without.
         head_size: The length that PCKh divides by, 0 where it is unknown.
         torso_size: The length that PCK divides by, 0 where it is unknown.
         area: Square pixels that the person covers, 0 where it is unknown.
@@ -49,6 +49,15 @@ class Annotation:
     labels: dict[str, int | float]
     person_id: int
     image_id: str
+
+    @property
+    def crop_box(self) -> Float32[np.ndarray, " 4"] | None:
+        """The box that a crop shows; None for the whole image, not enlarged.
+
+        That is what a person without a box gets, in training as in inference, and one whose box is
+        a single point: a single joint shows nothing of a person.
+        """
+        return self.box if (self.box[2:] > self.box[:2]).any() else None
 
 
 @dataclass

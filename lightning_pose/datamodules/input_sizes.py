@@ -15,7 +15,7 @@ def input_sizes(
 ) -> Int64[np.ndarray, "N 2"]:
     """Height and width of each person's input in pixels, as `Buckets` takes them.
 
-    They follow from the boxes, or from the image headers if whole images are shown.
+    They follow from the boxes, or from the image headers where whole images are shown.
 
     Args:
         people: The people.
@@ -29,10 +29,8 @@ def input_sizes(
     sizes = []
     for index in range(len(people)):
         try:
-            if spec.subject == "image":
-                size = spec.input_size(None, people.image_size(index))
-            else:
-                size = spec.input_size(people.annotation(index).box, None)
+            box = None if spec.subject == "image" else people.annotation(index).crop_box
+            size = spec.input_size(box, people.image_size(index) if box is None else None)
         except DataError:
             if not skip:
                 raise

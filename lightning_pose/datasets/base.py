@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Int64
 from torch.utils.data import Dataset
 
-from lightning_pose.geometry import image_box
 from lightning_pose.input_spec import BoxAround
 from lightning_pose.sample import Annotation, Annotations, Pixels, Sample
 from lightning_pose.skeletons import Skeleton
@@ -56,16 +55,9 @@ class PoseDataset(Dataset[Sample], ABC):
             index: Index of the person, from 0 to N - 1.
 
         Returns:
-            The annotation, with every coordinate in source pixels; where the table has no box, or
-            that of a single point, the box is the whole image.
-
-        Raises:
-            DataError: The size of that image cannot be read.
+            The annotation, with every coordinate in source pixels.
         """
-        annotation = self.annotations[index]
-        if (annotation.box[2:] <= annotation.box[:2]).all():
-            annotation.box = image_box(self.image_size(index))
-        return annotation
+        return self.annotations[index]
 
     def box_around(self, index: int) -> BoxAround:
         """What the box of one person is tight around; in a mix it depends on the person's set."""

@@ -37,7 +37,8 @@ class TableDataset(PoseDataset):
     - `NAME_v`, optional: COCO's flag, 0 not labelled, 1 occluded, 2 visible; by default, and where
       the cell is empty, a joint with a place is visible.
     - `x0`, `y0`, `x1`, `y1`, optional: the edges of a box around the whole person, for everybody or
-      for nobody. Without them, boxes are tight around the labelled joints.
+      for nobody. Without them, boxes are tight around the labelled joints, and people with fewer
+      than two are shown with the whole image.
     - `mask`, optional: an image of the same size with 255 for the person and 0 for the background;
       empty where there is none.
     - `split`, optional: train, val or test, for everybody. People in one image are in one split.

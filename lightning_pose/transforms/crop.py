@@ -196,9 +196,7 @@ class PersonCrop:
         self, dataset: PoseDataset, index: int, annotation: Annotation, draw: _Draw
     ) -> tuple[Float32[np.ndarray, "2 3"], tuple[int, int], tuple[int, int] | None]:
         """From source pixels to input pixels; the input's size; the image's, where it is shown."""
-        # A single joint makes a box of one pixel, which shows nothing of a person.
-        x0, y0, x1, y1 = annotation.box.tolist()
-        box = annotation.box if x1 > x0 or y1 > y0 else None
+        box = annotation.crop_box
         whole = self.input_spec.subject == "image" or box is None
         jitter = 0.0 if whole else self.box_jitter
         # Only where it is needed, because it may have to open the file.

@@ -16,6 +16,7 @@ from tests.data.lspet import write_lspet
 def test_input_sizes_are_those_of_the_crops(tmp_path, subject: str) -> None:
     write_lspet(tmp_path / "lspet", count=6, sizes=((60, 50), (40, 90)))
     people = LSPExtendedDataset(tmp_path / "lspet", 1, 6)
+    people.annotations.box[:2] = 0
     spec = InputSpec(size=None, short_side=32, subject=subject)
     crop = PersonCrop(spec)
     sizes = [crop(people, i, np.random.default_rng(0)).mask.shape for i in range(6)]

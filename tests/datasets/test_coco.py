@@ -124,9 +124,9 @@ def test_annotations_need_no_image(tmp_path: Path) -> None:
     assert [person.person_id for person in people] == dataset.person_ids.tolist()
     assert [dataset.image_size(index) for index in range(6)] == [SIZE] * 6
     # A box of a single point says nothing.
+    assert people[0].crop_box is people[0].box
     content["annotations"][0]["bbox"] = [7, 8, 0, 0]
-    whole = [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
-    assert opened(tmp_path, content).annotation(0).box.tolist() == whole
+    assert opened(tmp_path, content).annotation(0).crop_box is None
 
 
 def test_a_smaller_image_has_its_frame_and_a_whole_mask(tmp_path: Path) -> None:

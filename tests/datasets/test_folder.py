@@ -99,10 +99,10 @@ def test_everyone_with_a_joint_is_kept_by_default(tmp_path: Path) -> None:
         write_people(root, f"{person:04d}", joints[person].ravel().tolist())
     assert FolderDataset(root).image_ids[0] == "0001.jpg"
     dataset = FolderDataset(root, min_joints=0)
-    for index in range(2):  # No joint, or only one: the box is the whole image.
-        sample = dataset[index]
-        assert sample.box.tolist() == [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
-        assert sample.torso_size == 0
+    for index in range(2):  # No joint, or only one: there is no box.
+        assert dataset.annotation(index).crop_box is None
+        assert dataset[index].torso_size == 0
+    assert dataset.annotation(2).crop_box is not None
 
 
 def test_masks_are_optional(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_no_mask_folder_is_no_error(tmp_path: Path) -> None:
     assert (LSPExtendedDataset(root, first=1, last=6)[0].mask == -1).all()
 
 
-def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_the_whole_image(tmp_path: Path) -> None:
+def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_makes_no_box(tmp_path: Path) -> None:
     root = tmp_path / "lspet"
     joints = write_lspet(root)
     joints[13, 2, 0] = joints[8, 2, 0] = 0
@@ -74,7 +74,7 @@ def test_unlabelled_ends_make_the_sizes_zero_and_no_joint_the_whole_image(tmp_pa
     scipy.io.savemat(root / "joints.mat", {"joints": joints})
     dataset = LSPExtendedDataset(root, first=1, last=2)
     assert dataset[0].head_size == dataset[0].torso_size == 0
-    assert dataset[1].box.tolist() == [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
+    assert dataset.annotation(1).crop_box is None
     assert not dataset[1].keypoints.any()
 
 
@@ -84,16 +84,18 @@ def test_annotations_need_no_image(tmp_path: Path) -> None:
     joints[:, 2, 1] = 0
     scipy.io.savemat(root / "joints.mat", {"joints": joints})
     dataset = LSPExtendedDataset(root, first=1, last=6)
-    # Only the header of an image, and only for the person without a box.
-    boxless = root / "images" / "im00002.jpg"
-    boxless.write_bytes(boxless.read_bytes()[:700])
     for path in (root / "images").glob("*"):
-        if path != boxless:
-            path.unlink()
+        path.unlink()
     people = [dataset.annotation(index) for index in range(6)]
     assert [person.person_id for person in people] == dataset.person_ids.tolist()
-    assert people[1].box.tolist() == [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
-    assert dataset.image_size(1) == SIZE
+    assert [person.crop_box is None for person in people] == [False, True, *[False] * 4]
+
+
+def test_the_size_of_an_image_needs_its_header_only(tmp_path: Path) -> None:
+    write_lspet(tmp_path / "lspet")
+    path = tmp_path / "lspet" / "images" / "im00002.jpg"
+    path.write_bytes(path.read_bytes()[:700])
+    assert LSPExtendedDataset(tmp_path / "lspet", first=1, last=2).image_size(1) == SIZE
 
 
 def test_a_smaller_image_has_its_frame_and_a_whole_mask(tmp_path: Path) -> None:

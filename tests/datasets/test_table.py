@@ -127,9 +127,9 @@ def test_the_skeleton_orders_the_joints_and_measures_head_and_torso(folder: Path
     assert listed[0].visibility.tolist() == [2, 1, 0]
 
 
-def test_people_without_labelled_joints_and_boxes_are_the_whole_image(folder: Path) -> None:
+def test_people_without_labelled_joints_and_boxes_have_no_box(folder: Path) -> None:
     table = TableDataset(write(folder, "p.csv", "image,nose_x,nose_y\na.jpg,,\n"))
-    assert table[0].box.tolist() == [-0.5, -0.5, SIZE[1] - 0.5, SIZE[0] - 0.5]
+    assert table.annotation(0).crop_box is None
     assert table[0].visibility.tolist() == [0]
 
 

@@ -345,9 +345,12 @@ def test_the_whole_image_is_shown_where_the_spec_says_so(size: tuple[int, int]) 
         np.testing.assert_array_equal(cropped.image, sample.image)
 
 
-def test_a_person_with_a_single_joint_is_shown_with_the_whole_image() -> None:
+@pytest.mark.parametrize("box", [(40, 50, 40, 50), (0, 0, 0, 0)])
+def test_a_person_with_a_single_joint_or_without_a_box_is_shown_with_the_whole_image(
+    box: tuple[int, ...],
+) -> None:
     sample = blob_person(3)
-    sample.box[:] = (40, 50, 40, 50)
+    sample.box[:] = box
     whole = PersonCrop(InputSpec((64, 64), subject="image"))
     found = cut(PersonCrop(InputSpec((64, 64)), box_jitter=0.2), sample)
     np.testing.assert_array_equal(found.crop, cut(whole, sample).crop)
