@@ -183,6 +183,14 @@ def test_a_box_without_extent_still_makes_an_invertible_crop(box: tuple, fit: st
     assert torch.isfinite(invert_affine(torch.from_numpy(matrix)[None])).all()
 
 
+@pytest.mark.parametrize("fit", FITS)
+def test_a_single_point_counts_as_one_pixel(fit: str) -> None:
+    box = np.array([7, 9, 7, 9], dtype=np.float32)
+    for height, width in ((32, 48), (48, 32)):
+        matrix = crop_matrix(box, (height, width), enlarge=2.0, fit=fit)
+        np.testing.assert_allclose(matrix[:, :2], 24 * np.eye(2), rtol=1e-6)
+
+
 def test_the_scale_is_the_length_of_a_moved_unit() -> None:
     matrix = crop_matrix(np.array([0, 0, 50, 50], dtype=np.float32), (100, 100), rotation=33.0)
     ends = transform_points(matrix, np.array([[0, 0], [3, 4]], dtype=np.float32))
