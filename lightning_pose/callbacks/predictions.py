@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lightning_pose.atomic import replacing
 from lightning_pose.batch import Batch
-from lightning_pose.geometry import crop_scale
 from lightning_pose.metrics import Judgement
 
 __all__ = ["SavePredictions"]
@@ -25,8 +24,9 @@ class SavePredictions(Callback):
 
     * `person_id` (N,), in a mix 2**40 times the place of the set plus the number there, `image_id`
       (N,), the name of the image, `image_size` (N, 2) height and width of the source image,
-      `crop_scale` (N,) input pixels per source pixel, `box` (N, 4) and `head_size`, `torso_size`
-      (N,) in source pixels, and `area` (N,) in square source pixels, 0 where unknown;
+      `crop` (N, 2, 3) the affine matrix from source pixels to input pixels, `box` (N, 4) and
+      `head_size`, `torso_size` (N,) in source pixels, and `area` (N,) in square source pixels, 0
+      where unknown;
     * the truth: `keypoints` (N, K, 2) in source pixels, `visibility` (N, K) before the crop, and
       `label/NAME` (N,) for each image-level label;
     * for each head, the fields that it fills: `HEAD/keypoints` (N, K, 2) in source pixels,
@@ -87,7 +87,7 @@ def _columns(found: Judgement, batch: Batch) -> dict[str, np.ndarray]:
     columns = {
         "person_id": batch.person_id,
         "image_size": batch.image_size,
-        "crop_scale": crop_scale(batch.crop),
+        "crop": batch.crop,
         "box": batch.box,
         "head_size": batch.head_size,
         "torso_size": batch.torso_size,

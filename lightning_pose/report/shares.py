@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lightning_pose.batch import Batch
+from lightning_pose.geometry import apply_affine
 from lightning_pose.metrics import PoseMetric
+from lightning_pose.metrics.joints import distances
 from lightning_pose.metrics.judged import Judged
 from lightning_pose.metrics.keypoints import KeypointMetric
 from lightning_pose.prediction import Prediction
@@ -151,7 +153,7 @@ def _judged(columns: Mapping[str, np.ndarray], head: str) -> Judged:
         name: torch.from_numpy(np.ascontiguousarray(columns[name]))
         for name in (
             "keypoints", "visibility", "box", "head_size", "torso_size", "area", "image_size",
-            "person_id", "crop_scale", f"{head}/keypoints", f"{head}/errors",
+            "person_id", "crop", f"{head}/keypoints", f"{head}/errors",
         )
     }  # fmt: skip
     people = len(rows["person_id"])
@@ -161,7 +163,7 @@ def _judged(columns: Mapping[str, np.ndarray], head: str) -> Judged:
         visibility=torch.zeros_like(rows["visibility"]),
         mask=torch.zeros(people, 0, 0, dtype=torch.int8),
         valid=torch.zeros(people, 0, 0, dtype=torch.bool),
-        crop=torch.eye(2, 3).expand(people, 2, 3),
+        crop=rows["crop"],
         source_keypoints=rows["keypoints"],
         source_visibility=rows["visibility"],
         box=rows["box"],
@@ -173,11 +175,13 @@ def _judged(columns: Mapping[str, np.ndarray], head: str) -> Judged:
         person_id=rows["person_id"],
         image_id=[""] * people,
     )
-    errors = rows[f"{head}/errors"]
+    keypoints = rows[f"{head}/keypoints"]
+    cropped = apply_affine(batch.crop, keypoints)
+    truth = apply_affine(batch.crop, batch.source_keypoints)
     return Judged(
         Prediction(),
         batch,
-        keypoints=rows[f"{head}/keypoints"],
-        errors=errors,
-        input_errors=errors * rows["crop_scale"][:, None],
+        keypoints=keypoints,
+        errors=rows[f"{head}/errors"],
+        input_errors=distances(cropped, truth, batch.source_labelled),
     )

@@ -42,7 +42,7 @@ def test_it_has_what_is_known_and_what_each_head_fills(tmp_path) -> None:
     known = {
         "person_id": people.person_id,
         "image_size": people.image_size,
-        "crop_scale": crop_scale(people.crop),
+        "crop": people.crop,
         "box": people.box,
         "head_size": people.head_size,
         "torso_size": people.torso_size,
@@ -87,7 +87,8 @@ def test_the_metrics_can_be_computed_again(tmp_path) -> None:
     ):
         again = function(*points, torch.from_numpy(saved[size]))
         assert again.item() == pytest.approx(figures[f"joints/{name}"])
-    squared = (saved["joints/errors"] * saved["crop_scale"][:, None]) ** 2
+    crop, error = (torch.from_numpy(saved[key]) for key in ("crop", "joints/errors"))
+    squared = (error * crop_scale(crop)[:, None]).numpy() ** 2
     assert np.sqrt(np.nanmean(squared)) == pytest.approx(figures["joints/RMSE"], rel=1e-4)
     each = torch.from_numpy(squared).nanmean(dim=1).sqrt()
     np.testing.assert_allclose(saved["joints/RMSE"], each, rtol=1e-3)

@@ -21,7 +21,7 @@ from lightning_pose.commands import fit
 from lightning_pose.commands.fit import FitCLI
 from lightning_pose.datamodules import LSPExtendedDataModule
 from lightning_pose.errors import ConfigError
-from lightning_pose.geometry import apply_affine, invert_affine
+from lightning_pose.geometry import apply_affine, crop_scale, invert_affine
 from lightning_pose.heads import HeatmapHead, MaskHead, RegressionHead, SoftmaxJointHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.metrics import dice_per_person
@@ -97,7 +97,7 @@ def test_predictions_belong_to_the_best_validation(here: Path) -> None:
     assert saved["coordinates/scores"].shape == (4, 14)
     assert saved["mask/Dice"].shape == (4,)
     # RMSE is in pixels of the crop.
-    error = saved["heatmap/errors"] * saved["crop_scale"][:, None]
+    error = saved["heatmap/errors"] * crop_scale(torch.from_numpy(saved["crop"])).numpy()[:, None]
     rmse = np.sqrt(np.nanmean(error**2))
     assert rmse == pytest.approx(float(best(here)["val/heatmap/RMSE"]), rel=1e-4)
 

@@ -22,9 +22,11 @@ def score(
     people: int = 60,
     metrics: Mapping[str, PoseMetric] | None = None,
     heads: Mapping[str, tuple[str, ...]] = HEADS,
+    stretch: float = 1.0,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """The columns of predictions.npz, and the metrics, of predictions off by some pixels."""
     batch = make_people(people)
+    batch.crop[:, 0] *= stretch
     scores = Scores(heads, metrics or default_metrics(LSP14), Task(LSP14), next(iter(heads)))
     found = scores.update(dict.fromkeys(heads, predict(batch, error, seed)), batch)
     figures = {key: float(figure) for key, figure in scores.compute({}).items() if key != "main"}

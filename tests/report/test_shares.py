@@ -46,6 +46,12 @@ def test_the_people_give_the_metric_and_that_of_any_resample(name: str) -> None:
     assert found.over(weights) != pytest.approx(found.value, rel=1e-5)
 
 
+def test_pixels_of_a_stretched_input_are_those_of_each_axis() -> None:
+    columns, figures = score(12.0, seed=3, metrics=METRICS, stretch=2.5)
+    found = shares(built("RMSE"), columns, "joints", "RMSE")
+    assert found.value == pytest.approx(figures["joints/RMSE"], rel=1e-5)
+
+
 def test_an_average_of_another_kind_is_noticed() -> None:
     metrics = {"Dice": Dice(average="global")}
     columns, figures = score(12.0, 3, metrics=metrics, heads={"mask": ("mask",)})
