@@ -3,8 +3,9 @@
     python -m benchmarks.empty_map --study studies/reproduction.yaml \
         --arm unet_mask_heatmap_scale_1 [OPTIONS OF FIT]
 
-A network that has learnt nothing of the heatmap reaches this error. Prints it beside that of the
-best constant map. Both are for the scale of the arm, with whose square they grow.
+A network whose pixels are all zero reaches this error. Prints it beside those of the best constant
+map and of the mean map of these people, the best that a network can do which has learnt nothing of
+the person in the image. All are for the scale of the arm, with whose square they grow.
 """
 
 import argparse
@@ -30,26 +31,32 @@ def main() -> None:
     configs, others = split_configs([*words, *arm.options])
     named = [f"--config={config}" for config in configs]
     cli = Parts(["fit", *named, *others, "--data.num_workers=0"], "benchmark")
-    zero, constant = empty_errors(cli.model.heads["heatmap"], cli.datamodule)
-    print(f"all-zero map {zero:.6g}, best constant map {constant:.6g}, ratio {constant / zero:.3f}")
+    zero, *others = empty_errors(cli.model.heads["heatmap"], cli.datamodule)
+    print(f"all-zero map {zero:.6g}")
+    for name, error in zip(("best constant map", "mean map"), others, strict=True):
+        print(f"{name} {error:.6g}, ratio {error / zero:.4f}")
 
 
-def empty_errors(head: SharedHeatmapHead, data: PoseDataModule) -> tuple[float, float]:
-    """The loss of an all-zero map and of the best constant map on the validation people.
+def empty_errors(head: SharedHeatmapHead, data: PoseDataModule) -> tuple[float, float, float]:
+    """The loss of an all-zero map, the best constant map and the mean map on validation people.
 
     Args:
         head: The head, built.
-        data: The people.
+        data: The people, whose inputs have one size.
     """
     data.setup("validate")
-    squares = values = weight = 0.0
+    squares = 0.0
+    values = weights = torch.zeros(())
     for batch in data.val_dataloader():
         rows, columns = (side // head.stride for side in batch.image.shape[2:])
         target = head.encode(batch, torch.zeros(len(batch), 1, rows, columns))
-        squares += float((target.value.double().square() * target.weight).sum())
-        values += float((target.value.double() * target.weight).sum())
-        weight += float(target.weight.double().sum())
-    return squares / weight, squares / weight - (values / weight) ** 2
+        value, weight = target.value.double(), target.weight.double().expand_as(target.value)
+        squares += float((value.square() * weight).sum())
+        values, weights = values + (value * weight).sum(dim=0), weights + weight.sum(dim=0)
+    count = float(weights.sum())
+    zero, constant = squares / count, float(values.sum()) / count
+    mean = float((values.square() / weights).nansum()) / count
+    return zero, zero - constant**2, zero - mean
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from benchmarks.mean_pose import MeanPose
 from benchmarks.study_runs import Figure, at_best
 
 __all__ = [
+    "DEAD",
     "DICE",
+    "GROUPS",
+    "HEATMAP",
     "JOINTS",
     "PCK",
     "PCKH",
@@ -57,6 +60,9 @@ def of_poses(name: str, of: Callable[[MeanPose], np.ndarray]) -> Figure:
     return Figure(name, lambda run: float(np.nanmean(of(run.poses))), 2)
 
 
+DEAD = 0.95
+"""Coordinates with more than this part of the mean pose's error are counted as the mean pose."""
+
 TO_MEAN_POSE = of_poses(
     "error, relative to that of the mean pose", lambda poses: poses.error / poses.constant
 )
@@ -91,8 +97,8 @@ _MAP_GAP = (
     "joints, which fill more of the image"
 )
 _VGG_GAP = (
-    "PCKh by another head size; other people, 14 joints, 112 x 112; convolutions of a quarter of "
-    "the width, fully connected layers of an eighth, recurrent layers of full width"
+    "PCKh by another head size; other people, 14 joints, 112 x 112 of 1.25 times the joints' box "
+    "in place of 1.475; convolutions of a quarter of the width, fully connected layers of an eighth"
 )
 
 SYSTEMS = (
@@ -124,11 +130,11 @@ SYSTEMS = (
         "test",
     ),
     System("resnet_fcn", "as resnet_deconv", "pictures only", HEATMAP, "nothing to compare with"),
-    System("unet_mask", _MIX, "Dice 0.971 / 0.919", (DICE,), _UNET_GAP, {"Dice": 0.919}),
+    System("unet_mask", _MIX, "Dice 0.971 / 0.919 in 6.5 h", (DICE,), _UNET_GAP, {"Dice": 0.919}),
     System(
         "harmonic_unet_mask",
         "as unet_mask",
-        "Dice 0.964 / 0.911",
+        "Dice 0.964 / 0.911 in 30 h",
         (DICE,),
         "as unet_mask; only this one has batch norm, as its paper says",
         {"Dice": 0.911},
@@ -140,6 +146,14 @@ SYSTEMS = (
         (DICE, SQUARES),
         _MAP_GAP,
         {"Dice": 0.888},
+    ),
+    System(
+        "unet_mask_heatmap_scale_1",
+        "as unet_mask_heatmap, without the factor of 100",
+        "every pixel of the heatmap goes to zero",
+        (DICE, at_best("loss/heatmap", "squared error", 5)),
+        "nothing to compare with",
+        config="unet_mask_heatmap",
     ),
     System(
         "unet_mask_softmax",
@@ -171,7 +185,7 @@ SYSTEMS = (
         "as vgg16_regression",
         "PCKh@0.5 0.215",
         (PCKH, RMSE, TO_MEAN_POSE),
-        "as vgg16_regression",
+        "as vgg16_regression; recurrent layers of full width",
     ),
     System(
         "vgg16_attention_lstm",
@@ -189,3 +203,15 @@ SYSTEMS = (
         "width, the hidden layer of a quarter",
     ),
 )
+
+_JOINTS = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+GROUPS = {
+    "vgg16_regression": dict(
+        zip(_JOINTS, (0.520, 0.406, 0.225, 0.168, 0.317, 0.212, 0.160), strict=True)
+    ),
+    "vgg16_lstm": dict(
+        zip(_JOINTS, (0.392, 0.252, 0.122, 0.097, 0.187, 0.166, 0.075), strict=True)
+    ),
+}
+"""The paper's PCKh@0.5 by joint."""

@@ -6,7 +6,7 @@
 By default from what benchmarks/results holds: the runs that `benchmarks/keep_runs.py` has kept, and
 the speeds that `benchmarks/systems.py --save` has measured. Runs that have not ended are left out,
 and each figure says how many seeds it has. What the papers say is in benchmarks/papers.py and
-benchmarks/claims.py.
+benchmarks/claims.py, and the rule for a verdict in benchmarks/verdicts.py.
 """
 
 import argparse
@@ -16,51 +16,61 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.claims import CLAIMS, DEAD, PAIRS, Claim, PairedClaim, Says
-from benchmarks.papers import SYSTEMS, System
+from benchmarks.claims import CLAIMS, GOAL, MEAN_MAP, PAIRS, Claim, PairedClaim
+from benchmarks.papers import DEAD, DICE, GROUPS, SYSTEMS, System
 from benchmarks.reproduction_curves import draw
-from benchmarks.study_runs import Figure, Run, Runs, Values, decide, decide_pairs, read_runs
+from benchmarks.study_runs import PEOPLE, Figure, Run, Runs, Values, decide, read_runs
+from benchmarks.verdicts import values, verdict
 from lightning_pose.commands.configs import find_config, read_config
+from lightning_pose.errors import ConfigError, DataError
 from lightning_pose.skeletons import LSP14
 from lightning_pose.study import Study
 
 STUDY, FASHION_STUDY = "studies/reproduction.yaml", "studies/fashion.yaml"
 RESULTS = Path("benchmarks/results")
-PEOPLE, FASHION_PEOPLE = 8500, 50
-"""How many people train."""
+FASHION_PEOPLE = 50
+"""How many people train in the study with 25 joints."""
 
 _HEAD = """\
 # What the systems of the papers reach here
 
-`python -m benchmarks.reproduction` wrote this page from the runs of
+The systems of the five papers were trained on Leeds Sports Pose Extended: 8,500 photographs train
+and 750 validate. Joints were labelled by crowd workers and masks by BlazePose, so that a Dice says
+how well BlazePose is imitated. The papers' Dice is against Mask R-CNN, and on other photographs: a
+difference to it says little, and only the order of the systems can be compared. These commands
+train, score 750 training people, keep the small files of the runs, and write this page from them:
 
 ```bash
 lightning study --study {study} --data LSPExtendedDataModule --data.root FOLDER \\
   --data.splits null
+python -m benchmarks.training_people checkpoints/reproduction --data.val "[1, 750]" \\
+  --data.train "[751, 8500]"
+python -m benchmarks.keep_runs checkpoints/reproduction benchmarks/results/reproduction
+python -m benchmarks.reproduction
 ```
-
-on Leeds Sports Pose Extended: 8,500 photographs train and 750 validate. Joints were labelled by
-crowd workers and masks by BlazePose, so that a Dice says how well BlazePose is imitated. The
-papers' Dice is against Mask R-CNN, and on other photographs: a difference to it says little, and
-only the order of the systems can be compared.
 
 The networks are small, because CPU cores trained them, one each. The study's file has every setting
 that differs from the config of the paper, and the config says what the paper leaves open. U-Nets,
 ResNets and VGG16 see crops around the true joints, at validation, too. Budgets are counted in
-optimiser steps. The minutes were measured on a machine with other work, and include pauses, so they
-only say roughly what a run costs.
+optimiser steps. {minutes}
 
 Our figures are those of best.ckpt, which is chosen on the validation people: by the lowest loss for
-the U-Nets and ConvPose, as their papers do, and by PCK or PCKh for the others. A figure such as
+the U-Nets (as their paper does) and ConvPose, and by PCK or PCKh for the others. A figure such as
 `0.95 / 0.91 (0.90 to 0.92)` is the median over seeds on 750 training people, without augmentation
-and dropout, and the median on the validation people with the lowest and the highest. PCKh is by the
-length of the head segment, from the neck to the top of the head; MPII's head size is about 0.75
-times that, which makes its PCKh the stricter one. The mean pose is that of the validation people in
-the frame of the network's input: a network whose error is 1.00 times that of the mean pose has
-learnt nothing of the person. A difference is our median minus the published value, on validation
-images, where both are the same measure.
+and dropout, and the median on the validation people with the lowest and the highest; where fewer
+seeds were scored on training people, it says how many. PCKh is by the length of the head segment,
+from the neck to the top of the head; MPII's head size is about 0.75 times that, which makes its
+PCKh the stricter one. PCK is by the distance from the right shoulder to the left hip. "Micro" means
+that every joint of every person counts alike; else each kind of joint does. The mean pose is that
+of the validation people in the frame of the network's input, and an error relative to it the mean,
+over the joints, of a joint's error divided by that of the mean pose: a network that regresses
+coordinates and is at 1.00 has learnt nothing of the person
+([mean_pose.py](../benchmarks/mean_pose.py)). A difference is our median minus the published value,
+on validation images, where both are the same measure.
 
 ![Learning curves: medians over seeds, with their range as a band]({picture})
+
+In the picture, a training loss is the mean of the last five batches logged.
 
 ## Systems
 
@@ -73,27 +83,60 @@ _BELOW = """
 
 """
 
+_QUIET = """\
+Minutes are steps times the seconds of a step, which were measured apart; validations are not in
+them."""
+
+_BUSY = """\
+The minutes were measured on a machine with other work, and include pauses, so they only say roughly
+what a run costs."""
+
 _CLAIMS = """\
 ## Claims
 
 A claim is decided if the medians differ by more than the larger of the two ranges over seeds, and
 there are three seeds or more. Where both figures come from the same runs, that is the median of
 their differences and the range of these. With three seeds, this rule finds a difference between two
-equal systems in 6 to 9 % of comparisons (simulated with normal seeds), so that among {count} rows,
-one or two may be wrong. Where a paper finds two systems alike, or one not better than another, no
-clear difference does not contradict it, which is not proof: three seeds cannot tell a small
-difference from none. A verdict holds for these validation people: 736 have a mask, 604 a head
-segment (PCKh), and 530 a torso (PCK).
+equal systems in 6 to 9 % of comparisons (simulated with normal seeds), so that one or two of these
+{count} rows may be wrong, and as many of the {pairs} comparisons at equal time. Where a paper finds
+two systems alike, or one not better than another, no clear difference does not contradict it, which
+is not proof: three seeds cannot tell a small difference from none. A verdict holds for these
+validation people: 736 have a mask, 604 a head segment (PCKh), and 530 a torso (PCK). What chance
+adds by the choice of these people is not in the rule: with others, two networks could differ by
+0.01 more or less in PCK or PCKh. No paper makes the claims that begin with "(Ours)".
 
-An all-zero map is the result of a network that has learnt nothing of the heatmap; a map is counted
-as one if its squared error is more than {dead} times that of an all-zero map on the same images.
-Coordinates are counted as the mean pose if their error is more than {dead} times that of the mean
-pose. Claims about these limits must be true of every run. Logged training losses are of batches,
-with dropout where the network has it. The error with shuffled images is relative to the error, so
-that it is also lower where predictions are less accurate.
+A heatmap has learnt something of the person if its squared error is lower than that of the mean of
+all validation maps, which is {mean_map:.3f} times that of an all-zero map. Coordinates are counted
+as the mean pose if their error is more than {dead} times that of the mean pose; where all networks
+of a claim are there, it says nothing of what they learn, and is not decided. Claims about these
+limits must be true of every run. Logged training losses are of batches, with dropout where the
+network has it.
+
+The spread of predictions is their root mean squared distance from their own mean, divided by that
+of the truth; their distance to the mean pose is the mean distance from the mean of the truth,
+divided by that of the truth. With shuffled images, each person's prediction is compared with the
+joints of another person. That error is relative to the error with the right images, so that it is
+also lower where predictions are less accurate.
 
 | claim | figure | first | second | seeds | here |
 | --- | --- | --- | --- | --- | --- |
+"""
+
+_PARTS = {
+    "head": ("head_top", "neck"),
+    **{name: (name,) for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")},
+}
+"""MPII's groups of joints, and ours in them."""
+
+_GROUPS = """
+## PCKh by joint
+
+PCKh@0.5 at best.ckpt. The paper's is by MPII's head size, which is about 0.75 times ours, so that
+only the order of the joints can be compared. Our "head" is the mean of the neck and the top of the
+head.
+
+| joint | {arms} |
+| --- | {dashes} |
 """
 
 _STEPS = """
@@ -111,9 +154,8 @@ _EQUAL_TIME = """
 
 Seconds per step were measured apart from these runs, with the threads that they had, without
 loading data and without validation ([systems.md](../benchmarks/results/systems.md)). Figures are
-those after as many steps, and after as much time, linear between two validations. "Higher" and
-"lower" describe the first system, by the rule for claims. The paper's trainings of the harmonic and
-of the plain U-Net took 30 h and 6.5 h, a ratio of 4.6.
+those after as many steps, and after as much time, linear between two validations, and not those of
+best.ckpt. "Higher" and "lower" describe the first system, by the rule for claims.
 
 | first and second | figure | time of a step, ratio | after as many steps | after as much time |
 | --- | --- | --- | --- | --- |
@@ -142,8 +184,8 @@ lightning study --study {study} --data.root FOLDER
 """
 
 
-def row(system: System, runs: Sequence[Run]) -> str:
-    """A row of the table of systems."""
+def row(system: System, runs: Sequence[Run], seconds: float | None = None) -> str:
+    """A row of the table of systems, with the seconds per step if they were measured."""
     differences = [
         f"{figure.name} {ours.median - system.values[figure.name]:+.{figure.digits}f}"
         for figure, ours in _figures(system, runs)
@@ -156,7 +198,7 @@ def row(system: System, runs: Sequence[Run]) -> str:
         _ours(system, runs),
         "<br>".join(differences) or "none",
         len(runs),
-        _budget(runs, PEOPLE),
+        _budget(runs, PEOPLE, seconds),
         system.reasons,
     )
 
@@ -183,58 +225,6 @@ def claim_row(claim: Claim | PairedClaim, runs: Runs) -> str:
     )
 
 
-def values(claim: Claim | PairedClaim, runs: Runs) -> tuple[Values, Values]:
-    """The two figures of a claim."""
-    if isinstance(claim, PairedClaim):
-        others = {run.folder.name: run for run in runs[claim.arms[1]]}
-        both = [
-            claim.of(run, others[run.folder.name])
-            for run in runs[claim.arms[0]]
-            if run.folder.name in others
-        ]
-        first, second = (
-            Values(tuple(pair[number] for pair in both), claim.digits) for number in (0, 1)
-        )
-        return first, second
-    return (
-        Values.read(claim.figure, runs[claim.first]),
-        Values.read(claim.second_figure or claim.figure, runs[claim.second]),
-    )
-
-
-def verdict(claim: Claim | PairedClaim, runs: Runs) -> str:
-    """Whether a claim held, did not, or is not decided."""
-    first, second = values(claim, runs)
-    paired = isinstance(claim, PairedClaim)
-    sign, numbers = (decide_pairs if paired else decide)(first, second)
-    if sign is None:
-        return f"not decided: {numbers}"
-    if isinstance(claim, Claim) and claim.limit is not None:
-        return _by_limit(claim.limit, first, second)
-    return f"{_word(claim.says, sign)}: {numbers}"
-
-
-def _word(says: Says, sign: int) -> str:
-    """The verdict on a claim when the first figure is higher (1), lower (-1), or neither (0)."""
-    match says, sign:
-        case "alike" | "not higher", 0:
-            return "not contradicted, without a clear difference"
-        case _, 0:
-            return "not decided"
-        case "alike", _:
-            return "the opposite"
-    return "held" if (sign > 0) == (says == "higher") else "the opposite"
-
-
-def _by_limit(limit: float, first: Values, second: Values) -> str:
-    """The verdict on a claim that the first is above a limit, and the second below it."""
-    if min(first.values) > limit > max(second.values):
-        return "held with every seed"
-    if max(first.values) < limit and max(second.values) < limit:
-        return "the opposite: both are below the limit, with every seed"
-    return "not decided: the seeds differ, or the second is not below the limit"
-
-
 def sequence(runs: Runs) -> str:
     """The table of errors by the step of the LSTM."""
     arms = ("vgg16_regression", "vgg16_lstm", "vgg16_attention_lstm")
@@ -259,46 +249,77 @@ def sequence(runs: Runs) -> str:
 def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:
     """Pairs of arms after as many steps, and after as much time, by seconds per step."""
     lines = [_EQUAL_TIME + "\n".join(time_row(*pair, runs, speeds) for pair in PAIRS)]
-    arms = ("unet_mask", "harmonic_unet_mask")
+    arms = ("harmonic_unet_mask", "unet_mask")
     if all(runs[arm] for arm in arms):
-        # A goal that every run reaches.
-        goal = 0.98 * min(run.best("val/mask/Dice") for arm in arms for run in runs[arm])
-        steps = Figure("step", lambda run: _reaches(run, "val/mask/Dice", goal), 0)
-        plain, harmonic = (Values.read(steps, runs[arm]) for arm in arms)
-        minutes = [
-            reached.median * speeds[arm] / 60
-            for reached, arm in zip((plain, harmonic), arms, strict=True)
-        ]
+        harmonic, plain = (
+            Values.read(
+                Figure("min", lambda run, arm=arm: run.steps_to(DICE.key, GOAL) * speeds[arm] / 60),
+                runs[arm],
+            )
+            for arm in arms
+        )
+        slower = speeds[arms[0]] > speeds[arms[1]]
         lines.append(
-            f"\nA Dice of {goal:.3f}, which is 98 % of the best of the worst run, is first seen at "
-            f"step {plain} of the plain U-Net and at step {harmonic} of the harmonic one: after "
-            f"{_epochs(runs[arms[0]][0], plain.median, PEOPLE):.1f} and "
-            f"{_epochs(runs[arms[1]][0], harmonic.median, PEOPLE):.1f} epochs, or "
-            f"{minutes[0]:.1f} and {minutes[1]:.1f} min."
+            "\nThat the Harmonic U-Net is slower "
+            f"{'held' if slower else 'did not hold'}: a step takes "
+            f"{speeds[arms[0]] / speeds[arms[1]]:.1f} times as long, and the paper's trainings "
+            f"took 30 h and 6.5 h, a ratio of 4.6. To a Dice of {GOAL}, it trains for "
+            f"{harmonic} minutes, and the plain one for {plain}."
         )
     return "\n".join(lines) + "\n"
 
 
-def time_row(first: str, second: str, metric: str, runs: Runs, speeds: Mapping[str, float]) -> str:
+def time_row(
+    first: str, second: str, figure: Figure, runs: Runs, speeds: Mapping[str, float]
+) -> str:
     """A row of the table of comparisons at equal time."""
     arms = (first, second)
     names = "<br>".join(arms)
     ratio = f"{speeds[first] / speeds[second]:.2f}"
     if not all(runs[arm] for arm in arms):
-        return _cells(names, metric, ratio, "no run has ended", "")
+        return _cells(names, figure.name, ratio, "no run has ended", "")
     ended = [runs[arm][0].result["steps"] for arm in arms]
     seconds = min(steps * speeds[arm] for steps, arm in zip(ended, arms, strict=True))
     found = []
     for limits in ([min(ended)] * 2, [seconds / speeds[arm] for arm in arms]):
         both = [
-            Values(tuple(run.at(f"val/{metric}", limit) for run in runs[arm]), 3)
+            Values(tuple(run.at(figure.key, limit) for run in runs[arm]), figure.digits)
             for arm, limit in zip(arms, limits, strict=True)
         ]
         sign, numbers = decide(both[0], both[1])
         word = "not decided" if not sign else "higher" if sign > 0 else "lower"
         sides = [f"{reached} after {at:.0f}" for reached, at in zip(both, limits, strict=True)]
         found.append("<br>".join((*sides, f"{word}: {numbers}")))
-    return _cells(names, metric, ratio, *found)
+    return _cells(names, figure.name, ratio, *found)
+
+
+def groups(runs: Runs) -> str:
+    """The table of PCKh by joint, beside what the paper reports."""
+    arms = [system.arm for system in SYSTEMS if system.arm in GROUPS]
+    if not all(runs[arm] for arm in arms):
+        return ""
+    lines = [
+        _cells(
+            name,
+            *(
+                text
+                for arm in arms
+                for text in (
+                    f"{GROUPS[arm][name]:.3f}" if name in GROUPS[arm] else "none",
+                    Values(tuple(_group(run, parts) for run in runs[arm]), 3),
+                )
+            ),
+        )
+        for name, parts in _PARTS.items()
+    ]
+    names = " | ".join(f"{arm}, published | ours" for arm in arms)
+    head = _GROUPS.format(arms=names, dashes=" | ".join(["---"] * 2 * len(arms)))
+    return head + "\n".join(lines) + "\n"
+
+
+def _group(run: Run, parts: Sequence[str]) -> float:
+    """The mean PCKh of some kinds of joints at the best checkpoint."""
+    return float(np.mean([run.best(f"val/coordinates/PCKh/{part}") for part in parts]))
 
 
 def _link(system: System) -> str:
@@ -315,26 +336,23 @@ def _ours(system: System, runs: Sequence[Run]) -> str:
     for figure, ours in _figures(system, runs):
         scored = [run.trained["best"] for run in runs if run.trained]
         trained = [metrics[figure.key] for metrics in scored if figure.key is not None]
-        before = f"{np.median(trained):.{figure.digits}f} / " if trained else ""
-        cells.append(f"{figure.name} {before}{ours}")
+        before = f"{np.median(trained):.{figure.digits}f}" if trained else ""
+        if 0 < len(trained) < len(runs):
+            before += " (1 seed)" if len(trained) == 1 else f" ({len(trained)} seeds)"
+        cells.append(f"{figure.name} {before}{' / ' if before else ''}{ours}")
     return "<br>".join(cells) or "no run has ended"
 
 
-def _budget(runs: Sequence[Run], people: int) -> str:
+def _budget(runs: Sequence[Run], people: int, seconds: float | None = None) -> str:
     if not runs:
         return ""
     steps = runs[0].result["steps"]
-    minutes = Values(tuple(run.result["seconds"] / 60 for run in runs), 0)
-    epochs = f"{_epochs(runs[0], steps, people):.1f} epochs"
+    if seconds is None:
+        minutes = str(Values(tuple(run.result["seconds"] / 60 for run in runs), 0))
+    else:
+        minutes = f"{steps * seconds / 60:.0f}"
+    epochs = f"{runs[0].epochs(steps, people):.1f} epochs"
     return f"{steps} steps, {epochs}, {minutes} min, {runs[0].result['device'].upper()}"
-
-
-def _epochs(run: Run, steps: float, people: int) -> float:
-    return steps * run.config["data"]["init_args"]["batch_size"] / people
-
-
-def _reaches(run: Run, key: str, goal: float) -> float:
-    return next(at for at, value in run.curve(key) if value >= goal)
 
 
 def _cells(*cells: object) -> str:
@@ -356,31 +374,62 @@ def page(runs: Runs, fashion: Runs, speeds: Mapping[str, float] | None, picture:
         speeds: Seconds per step by arm, if they are measured.
         picture: The name of the picture beside the page.
     """
-    text = _HEAD.format(study=STUDY, picture=picture)
-    text += "\n".join(row(system, runs[system.arm]) for system in SYSTEMS) + "\n" + _BELOW
-    text += _CLAIMS.format(count=len(CLAIMS), dead=DEAD)
+    seconds = speeds or {}
+    minutes = _BUSY if speeds is None else _QUIET
+    text = _HEAD.format(study=STUDY, picture=picture, minutes=minutes)
+    rows = [row(system, runs[system.arm], seconds.get(system.arm)) for system in SYSTEMS]
+    text += "\n".join(rows) + "\n" + _BELOW
+    pairs = 2 * len(PAIRS)  # After as many steps, and after as much time.
+    text += _CLAIMS.format(count=len(CLAIMS), pairs=pairs, dead=DEAD, mean_map=MEAN_MAP)
     text += "\n".join(claim_row(claim, runs) for claim in CLAIMS) + "\n"
-    text += sequence(runs)
+    text += groups(runs) + sequence(runs)
     text += _NO_SPEEDS if speeds is None else equal_time(runs, speeds)
     text += _FASHION.format(study=FASHION_STUDY)
     rows = [fashion_row(one, fashion[one.arm]) for one in SYSTEMS if one.arm in fashion]
     return text + "\n".join(rows) + "\n"
 
 
+def read_speeds(path: Path | None) -> dict[str, float] | None:
+    """Seconds per step by arm, from a file of systems.py; None if there are none yet.
+
+    Args:
+        path: The file; None for the one in the results, if it is there.
+
+    Raises:
+        ConfigError: There is no such file.
+        DataError: It lacks an arm of the study.
+    """
+    chosen = path or RESULTS / "systems.json"
+    if not chosen.is_file():
+        if path is None:
+            return None
+        raise ConfigError(f"Expected speeds at {path}, found no such file; correct --speeds.")
+    speeds: dict[str, float] = json.loads(chosen.read_text(encoding="utf-8"))
+    if missing := [arm for arm in _arms(STUDY) if arm not in speeds]:
+        raise DataError(
+            f"Expected the seconds per step of each arm in {chosen}, found none of {missing[0]}; "
+            "run benchmarks/systems.py with --save again."
+        )
+    return speeds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=Path, default=RESULTS / "reproduction")
     parser.add_argument("--fashion", type=Path, default=RESULTS / "fashion")
-    parser.add_argument("--speeds", type=Path, default=RESULTS / "systems.json")
+    parser.add_argument("--speeds", type=Path, help="default: systems.json in the results")
     parser.add_argument("--output", type=Path, default=Path("docs/reproduction.md"))
     options = parser.parse_args()
     runs, fashion = (
         read_runs(folder, _arms(study))
         for folder, study in ((options.runs, STUDY), (options.fashion, FASHION_STUDY))
     )
-    speeds = None
-    if options.speeds.is_file():
-        speeds = json.loads(options.speeds.read_text(encoding="utf-8"))
+    if not any(runs.values()):
+        raise DataError(
+            f"Expected runs that have ended in {options.runs}, found none; give the folder of the "
+            "study as --runs."
+        )
+    speeds = read_speeds(options.speeds)
     picture = options.output.with_suffix(".png")
     draw(runs, speeds, picture)
     options.output.write_text(page(runs, fashion, speeds, picture.name), encoding="utf-8")

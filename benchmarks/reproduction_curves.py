@@ -1,5 +1,6 @@
 """The picture of docs/reproduction.md: learning curves of the systems."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,15 @@ class Panel:
     Attributes:
         title: What its curves are.
         lines: The arms and their columns of metrics.csv, by the names of the lines.
-        minutes: Whether it is drawn over minutes of training in place of steps.
+        minutes: Whether it is drawn over minutes of training, where the speeds are known, in place
+            of steps.
+        top: Where the vertical axis ends, if a first value would take most of it.
     """
 
     title: str
     lines: Mapping[str, tuple[str, str]]
     minutes: bool = False
+    top: float | None = None
 
 
 def _same(key: str, *arms: str) -> dict[str, tuple[str, str]]:
@@ -53,7 +57,7 @@ PANELS = (
         _same(
             "val/mask/Dice",
             *("unet_mask", "harmonic_unet_mask", "unet_mask_heatmap", "unet_mask_softmax"),
-            *("unet_mask_softmax_regression", "unet_triple"),
+            *("unet_mask_softmax_regression", "unet_triple", "unet_mask_heatmap_scale_1"),
         ),
     ),
     Panel(
@@ -62,19 +66,22 @@ PANELS = (
     ),
     Panel("ResNet: PCKh@0.5", _same("val/heatmap/PCKh", "resnet_deconv", "resnet_fcn")),
     Panel("VGG16: PCKh@0.5", _same("val/coordinates/PCKh", *_VGG)),
-    Panel("VGG16: RMSE in px", _same("val/coordinates/RMSE", *_VGG), minutes=True),
+    Panel("VGG16: RMSE of visible joints in px", _same("val/coordinates/RMSE", *_VGG), True),
     Panel("11-layer CNN: PCK@0.2", _same("val/coordinates/PCK", *_CNN, *_CNN_NO_DROPOUT)),
-    Panel("11-layer CNN: squared error", _losses(*_CNN)),
+    Panel("11-layer CNN: squared error", _losses(*_CNN), top=0.16),
     Panel("11-layer CNN without dropout: squared error", _losses(*_CNN_NO_DROPOUT)),
     Panel(
         "ConvPose: squared error",
         {"training": ("convpose", "train/loss"), "validation": ("convpose", "val/loss")},
     ),
 )
-"""Every arm but one is in a panel: the heatmap at scale 1, whose mask says nothing of it."""
+"""Every arm is in a panel."""
 
 SMOOTH = 5
-"""A training loss is of one batch; so many values next to each other are averaged."""
+"""A logged training loss is of one batch; drawn is the mean of the last so many."""
+
+STYLES = ("-", "--", "-.", ":")
+"""Lines that lie on each other differ in their dashes, too."""
 
 
 def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
@@ -82,38 +89,39 @@ def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
 
     Args:
         runs: The runs by arm.
-        speeds: Seconds per step by arm; without them, panels over minutes are empty.
+        speeds: Seconds per step by arm, if they are known.
         path: The PNG to write.
     """
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         picture = Figure((12, 9), layout="constrained")
         for axes, panel in zip(picture.subplots(3, 3).flat, PANELS, strict=True):
             axes.set_title(panel.title)
-            axes.set_xlabel("minutes of training" if panel.minutes else "step")
-            if not panel.minutes or speeds:
-                _draw_lines(axes, panel, runs, speeds or {})
+            seconds = speeds if panel.minutes else None
+            axes.set_xlabel("minutes of training" if seconds else "step")
+            _draw_lines(axes, panel, runs, seconds)
+            axes.set_ylim(top=panel.top)
             if axes.has_data():
-                axes.legend(frameon=False, fontsize=6)
+                axes.legend(frameon=False, fontsize=7)
         picture.savefig(path, dpi=110)
 
 
-def _draw_lines(axes: Axes, panel: Panel, runs: Runs, speeds: Mapping[str, float]) -> None:
-    for label, (arm, key) in panel.lines.items():
+def _draw_lines(axes: Axes, panel: Panel, runs: Runs, seconds: Mapping[str, float] | None) -> None:
+    for (label, (arm, key)), style in zip(panel.lines.items(), itertools.cycle(STYLES)):
         curves = [dict(run.curve(key)) for run in runs[arm]]
         if not curves:
             continue
         steps = np.array(sorted(set.intersection(*map(set, curves))))
         values = np.array([[curve[step] for step in steps] for curve in curves])
         if key.startswith("train/"):
-            steps, values = _smooth(steps[None])[0], _smooth(values)
-        if panel.minutes:
-            steps = steps * speeds[arm] / 60
-        (line,) = axes.plot(steps, np.median(values, axis=0), label=label, linewidth=1.2)
+            steps, values = steps[SMOOTH - 1 :], _smooth(values)
+        if seconds:
+            steps = steps * seconds[arm] / 60
+        middle = np.median(values, axis=0)
+        (line,) = axes.plot(steps, middle, label=label, linewidth=1.2, linestyle=style)
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """The means of `SMOOTH` columns each; what is left over at the end is dropped."""
-    whole = values.shape[1] // SMOOTH * SMOOTH
-    return values[:, :whole].reshape(len(values), -1, SMOOTH).mean(axis=2)
+    """The means of each column and those before it, from the first that has `SMOOTH`."""
+    return np.lib.stride_tricks.sliding_window_view(values, SMOOTH, axis=1).mean(axis=2)

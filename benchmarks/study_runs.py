@@ -1,7 +1,9 @@
 """The ended runs of a study, and figures of them with their spread over seeds."""
 
 import csv
+import itertools
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +15,11 @@ import numpy as np
 import yaml
 
 from benchmarks.mean_pose import MeanPose, compare, read_run
-from lightning_pose.errors import DataError
 from lightning_pose.runs import RESULT
 
 __all__ = [
     "MEAN_POSE",
+    "PEOPLE",
     "TRAINING_PEOPLE",
     "Figure",
     "Run",
@@ -30,6 +32,9 @@ __all__ = [
     "decide_pairs",
     "read_runs",
 ]
+
+PEOPLE = 8500
+"""How many people train."""
 
 MEAN_POSE = "mean_pose.json"
 """What `keep_runs.py` keeps of the predictions of a run."""
@@ -77,17 +82,8 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def last_on_training_people(self, key: str) -> float:
-        """A metric of last.ckpt on training people.
-
-        Raises:
-            DataError: They were not scored.
-        """
-        if not self.trained:
-            raise DataError(
-                f"Expected {TRAINING_PEOPLE} in {self.folder}, found none; run "
-                "benchmarks/training_people.py on the study first."
-            )
-        return self.trained["last"][key]
+        """A metric of last.ckpt on training people, NaN if they were not scored."""
+        return self.trained["last"][key] if self.trained else math.nan
 
     def curve(self, key: str) -> list[tuple[int, float]]:
         """Every row that has a key: how many steps were made, from 1, and the value."""
@@ -95,9 +91,28 @@ class Run:
         return [(int(row["step"]) + 1, float(row[key])) for row in self.rows if row.get(key)]
 
     def at(self, key: str, step: float) -> float:
-        """A validated column after a number of steps, linear between two validations."""
+        """A validated column after a number of steps, linear between two validations.
+
+        NaN before the first validation.
+        """
         steps, values = zip(*self.curve(key), strict=True)
-        return float(np.interp(step, steps, values))
+        return float(np.interp(step, steps, values, left=math.nan))
+
+    def epochs(self, steps: float, people: int) -> float:
+        """Epochs of so many training people after a number of steps."""
+        return steps * self.config["data"]["init_args"]["batch_size"] / people
+
+    def steps_to(self, key: str, goal: float) -> float:
+        """Steps until a validated column reaches a value, linear between two validations.
+
+        NaN if it never does.
+        """
+        curve = [(0, -math.inf), *self.curve(key)]
+        for (before, low), (after, high) in itertools.pairwise(curve):
+            if high >= goal:
+                missing = 0.0 if low == -math.inf else (high - goal) / (high - low)
+                return after - missing * (after - before)
+        return math.nan
 
     def in_epochs(self, key: str, first: int, last: int) -> float:
         """The mean of a column over epochs, which count from 1, `last` included."""
@@ -165,11 +180,21 @@ class Values:
     def __str__(self) -> str:
         if not self.values:
             return "no run has ended"
+        known = [value for value in self.values if math.isfinite(value)]
+        if not known:
+            return "none"
         low, middle, high = (
             f"{value:.{self.digits}f}"
-            for value in (min(self.values), self.median, max(self.values))
+            for value in (min(known), statistics.median(known), max(known))
         )
-        return middle if len(self.values) == 1 else f"{middle} ({low} to {high})"
+        text = middle if len(known) == 1 else f"{middle} ({low} to {high})"
+        missing = len(self.values) - len(known)
+        return f"{text}, {missing} without" if missing else text
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every run has the figure."""
+        return all(map(math.isfinite, self.values))
 
 
 def at_best(metric: str, name: str, digits: int = 3) -> Figure:
@@ -194,6 +219,8 @@ def decide(first: Values, second: Values) -> tuple[int | None, str]:
     """
     if min(len(first.values), len(second.values)) < 3:
         return None, "fewer than 3 seeds"
+    if not (first.is_known and second.is_known):
+        return None, "a run has no such figure"
     return _beyond(first.median - second.median, max(first.spread, second.spread), first.digits)
 
 
@@ -201,13 +228,16 @@ def decide_pairs(first: Values, second: Values) -> tuple[int | None, str]:
     """The same for figures that belong to each other, seed by seed."""
     if len(first.values) < 3:
         return None, "fewer than 3 seeds"
+    if not (first.is_known and second.is_known):
+        return None, "a run has no such figure"
     pairs = zip(first.values, second.values, strict=True)
     differences = Values(tuple(one - other for one, other in pairs), first.digits)
     return _beyond(differences.median, differences.spread, first.digits)
 
 
 def _beyond(difference: float, spread: float, digits: int) -> tuple[int, str]:
-    numbers = f"difference {difference:+.{digits}f}, range {spread:.{digits}f}"
+    # One decimal more, so that a difference is not written like a range that it exceeds.
+    numbers = f"difference {difference:+.{digits + 1}f}, range {spread:.{digits + 1}f}"
     return int(difference > spread) - int(difference < -spread), numbers
 
 

@@ -5,7 +5,8 @@
 
 Runs `lightning validate` on best.ckpt and on last.ckpt of each run, with the options that make
 training people the validation people: so they are not augmented, and dropout is off. The metrics
-are kept in training_people.json in the folder of the run; runs that have one are not scored again.
+are kept in training_people.json in the folder of the run; runs that have one are not scored again,
+and runs without both checkpoints are left out.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from benchmarks.study_runs import TRAINING_PEOPLE
 from lightning_pose.atomic import replacing
 from lightning_pose.runs import RESULT
 
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -24,12 +27,17 @@ def main() -> None:
     options, words = parser.parse_known_args()
     ended = [path.parent for path in sorted(options.study.glob(f"*/seed_*/{RESULT}"))]
     new = [run for run in ended if not (run / TRAINING_PEOPLE).is_file()]
+    left_out = [run for run in new if not all((run / name).is_file() for name in CHECKPOINTS)]
     for run in new:
-        scores = {name: validate(run / f"{name}.ckpt", words) for name in ("best", "last")}
+        if run in left_out:
+            print(f"{run}: left out, because it has not both {' and '.join(CHECKPOINTS)}.")
+            continue
+        scores = {Path(name).stem: validate(run / name, words) for name in CHECKPOINTS}
         text = json.dumps(scores, indent=1)
         with replacing(run / TRAINING_PEOPLE) as file:
             file.write(f"{text}\n".encode())
-    print(f"{options.study}: {len(new)} runs scored, {len(ended) - len(new)} before.")
+    scored = len(new) - len(left_out)
+    print(f"{options.study}: {scored} runs scored, {len(ended) - len(new)} before.")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from benchmarks import empty_map
-from benchmarks.claims import EMPTY_MAP
+from benchmarks.claims import EMPTY_MAP, MEAN_MAP
 from benchmarks.empty_map import empty_errors
+from lightning_pose.batch import Batch
 from lightning_pose.datamodules import LSPExtendedDataModule
 from lightning_pose.features import FeatureSpec, MapSpec
 from lightning_pose.heads import SharedHeatmapHead
@@ -17,6 +18,10 @@ from lightning_pose.losses.terms import LossTerms
 from lightning_pose.skeletons import LSP14
 from lightning_pose.task import Task
 from tests.data.lspet import write_lspet
+
+
+def batches(data: LSPExtendedDataModule) -> list[Batch]:
+    return list(data.val_dataloader())
 
 
 def loss_of(value: float, head: SharedHeatmapHead, data: LSPExtendedDataModule) -> float:
@@ -40,13 +45,18 @@ def test_it_is_the_validation_loss_of_a_constant_map(tmp_path: Path) -> None:
     head = SharedHeatmapHead(sigma=2.0, scale=10.0, unlabelled="zero")
     grid = MapSpec(channels=3, stride=2, height=24, width=32)
     head.build(FeatureSpec(grid, grid), Task(LSP14, spec))
-    zero, constant = empty_errors(head, data)
+    zero, constant, mean = empty_errors(head, data)
     assert zero == pytest.approx(loss_of(0.0, head, data))
     # The least of a parabola through three constant maps.
     low, high = loss_of(-1.0, head, data), loss_of(1.0, head, data)
     best = (low - high) / (low + high - 2 * zero) / 2
     assert constant == pytest.approx(loss_of(best, head, data), rel=1e-4)
-    assert 0 < constant < zero
+    # No other map, such as the mean one a little brighter or with a brighter pixel, is better.
+    targets = [head.encode(batch, torch.zeros(len(batch), 1, 24, 32)) for batch in batches(data)]
+    values = torch.cat([target.value for target in targets])
+    picture = values.mean(dim=0)
+    assert mean == pytest.approx(float((values - picture).square().mean()), rel=1e-4)
+    assert 0 < mean < constant < zero
 
 
 @pytest.mark.drill
@@ -57,5 +67,6 @@ def test_the_page_uses_the_error_on_its_validation_people(
     words += ["--data", "LSPExtendedDataModule", "--data.root", str(real_data / "lspet")]
     monkeypatch.setattr(sys, "argv", ["empty_map.py", *words, "--data.splits", "null"])
     empty_map.main()
-    zero = float(capsys.readouterr().out.split()[2].rstrip(","))
-    assert zero == pytest.approx(EMPTY_MAP, rel=1e-4)
+    zero, _, mean = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert float(zero[-1]) == pytest.approx(EMPTY_MAP, rel=1e-4)
+    assert float(mean[-1]) == pytest.approx(MEAN_MAP, abs=1e-4)

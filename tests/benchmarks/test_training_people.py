@@ -43,6 +43,16 @@ def test_a_run_is_scored_once_with_its_best_and_its_last_weights(
     assert "1 runs scored, 0 before" in capsys.readouterr().out
     training_people.main()
     assert "0 runs scored, 1 before" in capsys.readouterr().out
+    # Of a kept run, the checkpoints are gone.
+    (run.folder / TRAINING_PEOPLE).unlink()
+    last = run.folder / "last.ckpt"
+    last.rename(run.folder / "moved.ckpt")
+    training_people.main()
+    (run.folder / "moved.ckpt").rename(last)
+    left_out, scored = capsys.readouterr().out.splitlines()
+    assert left_out == f"{run.folder}: left out, because it has not both best.ckpt and last.ckpt."
+    assert scored == "study: 0 runs scored, 0 before."
+    assert not (run.folder / TRAINING_PEOPLE).exists()
 
 
 def test_options_choose_the_people(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
