@@ -234,6 +234,17 @@ def test_unflipping_twice_is_nothing_and_meets_the_mirrored_target(backbone: str
         check_unflip(name, model.heads[name], noise if isinstance(output, tuple) else noise[0])
 
 
+@pytest.mark.parametrize("backbone", list(BACKBONES))
+def test_the_flip_test_is_the_mean_of_both_outputs(backbone: str) -> None:
+    model = build(backbone, list(HEADS), (64, 64)).eval()
+    image = make_batch(2, (64, 64)).image
+    outputs, mirrored = model(image), model(image.flip(3))
+    for name, found in model.network.flip_average(outputs, image).items():
+        both = (tensors(outputs[name]), tensors(model.heads[name].unflip(mirrored[name])))
+        for part, one, other in zip(tensors(found), *both, strict=True):
+            assert torch.allclose(part, (one + other) / 2), name
+
+
 def check_unflip(name: str, head: heads.Head, output: Output) -> None:
     def close(found: Output, expected: Output, atol: float | None = None) -> None:
         rtol = None if atol is None else 0.0

@@ -96,7 +96,8 @@ class LSTMHead(CoordinateHead):
 
     @override
     def forward(self, features: Features) -> Float[Tensor, "B K 2"]:
-        if self.training and self.norm is not None and len(features.deep) == 1:
+        has_norm = self.norm is not None and self.fully_connected
+        if self.training and has_norm and len(features.deep) == 1:
             raise ConfigError(
                 "Expected batches of 2 people or more for the batch norm of LSTMHead, found 1; "
                 "raise data.batch_size, or set LSTMHead.norm to null."

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_pose.backbones import DeconvolutionBackbone
+from lightning_pose.backbones import VGG, DeconvolutionBackbone
 from lightning_pose.batch import collate
 from lightning_pose.callbacks import FreezeBackbone
 from lightning_pose.errors import ConfigError
-from lightning_pose.heads import HeatmapHead
+from lightning_pose.heads import HeatmapHead, RegressionHead
 from lightning_pose.input_spec import InputSpec
 from lightning_pose.module import PoseModule
 from lightning_pose.skeletons import LSP14
@@ -118,6 +118,46 @@ def test_it_resumes_within_a_frozen_epoch(tmp_path: Path) -> None:
     before = {k: v.clone() for k, v in start.state_dict().items()}
     after = fit(start, 1, 1, resume=tmp_path / "within.ckpt")[0][-1]
     assert changed(before, after) == {"heads"}
+
+
+def test_some_stages_can_be_frozen_alone() -> None:
+    torch.manual_seed(0)
+    module = PoseModule(
+        VGG([[4], [6], [8]]), {"coordinates": RegressionHead()}, LSP14, InputSpec((64, 64))
+    )
+    states = [{k: v.clone() for k, v in module.state_dict().items()}]
+    recorder, callback = Recorder(), FreezeBackbone(1, ["layers.0", "layers.2"])
+    make_trainer(callback, recorder, max_epochs=2, enable_checkpointing=False).fit(
+        module, people(), people()
+    )
+    found = []
+    for before, after in pairwise([*states, *recorder.states]):
+        names = [name for name in before if name.startswith("network.backbone.layers.")]
+        assert any(name.endswith("running_mean") for name in names)
+        found.append({name.split(".")[3] for name in names if (before[name] != after[name]).any()})
+    assert found == [{"1"}, {"0", "1", "2"}]
+    wrong = make_trainer(
+        FreezeBackbone(1, ["layers.0", "stages.1"]), max_epochs=1, enable_checkpointing=False
+    )
+    with pytest.raises(
+        ConfigError, match=r"such as layers, layers\.0, .* found 'stages\.1'; correct"
+    ):
+        wrong.fit(module, people(), people())
+
+
+def test_dropout_of_a_frozen_backbone_is_that_of_training() -> None:
+    module = PoseModule(
+        VGG([[4]], dropout=0.5), {"coordinates": RegressionHead()}, LSP14, InputSpec((64, 64))
+    )
+    seen = []
+
+    class Look(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+            seen.append(module.network.backbone.training)
+
+    fit_with = make_trainer(FreezeBackbone(1), Look(), max_epochs=2, enable_checkpointing=False)
+    fit_with.fit(module, people(), people())
+    assert seen == [True] * 4
 
 
 def test_no_epoch_is_refused() -> None:

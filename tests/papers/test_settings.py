@@ -1,14 +1,18 @@
-"""What the papers state is what their configs say.
+"""What the papers state is what their configs say, and so is what the configs' comments chose.
 
-The values here are those of the papers, written down apart from the configs. Where a config says
-nothing, a default is the paper's value, which other tests hold.
+The values here are those of the papers and of the comments, written down apart from the configs.
+Where a config says nothing, a default is the paper's value, which other tests hold.
 """
 
+import inspect
 from typing import Any
 
 import pytest
+from torch import nn
 
+from lightning_pose import backbones
 from lightning_pose.commands.configs import SHIPPED_CONFIGS, find_config, read_config
+from lightning_pose.datamodules import PoseDataModule
 from lightning_pose.skeletons import MPII16
 
 PLAIN = {"data.rotation": 0.0, "data.scale": 0.0, "data.flip": 0.0, "data.shift": 0.0}
@@ -31,6 +35,8 @@ CNN = PLAIN | {
     "data.input_spec.size": [96, 96],
     "data.input_spec.fit": "stretch",
     "data.input_spec.subject": "image",
+    "model.optimizer.lr": 1e-3,
+    "trainer.max_epochs": 50,
     "data.sets.lspet.splits": [0.9, 0.1, 0.0],
     "data.sets.lsp.splits": [0.9, 0.1, 0.0],
 }
@@ -53,6 +59,10 @@ RESNET = PLAIN | {
     "data": "MPIIDataModule",
     "data.input_spec.size": [256, 256],
     "data.input_spec.enlarge": 1.475,  # The crop of Xiao et al.
+    "data.batch_size": 32,
+    "model.backbone.pretrained": "imagenet",
+    "model.lr_scheduler.patience": 10,
+    "trainer.max_epochs": 140,
 }
 UNET = PLAIN | {
     "model.backbone.width": 64,
@@ -66,6 +76,9 @@ UNET = PLAIN | {
     "data.input_spec.size": None,
     "data.input_spec.short_side": 128,
     "data.input_spec.subject": "image",
+    "data.input_spec.interpolation": "cubic",
+    "data.input_spec.multiple": 32,
+    "model.main_head": "mask",
     "trainer.max_epochs": 100,
 }
 REAL = UNET | {
@@ -86,6 +99,7 @@ SOFTMAX = {
     "model.heads.joints.balanced": False,
     "model.heads.joints.soft": False,
     "model.heads.joints.decoding": "argmax",
+    "model.main_head": "joints",
 }
 VGG = PLAIN | {
     "model.backbone": "VGG",
@@ -99,6 +113,9 @@ VGG = PLAIN | {
     "model.lr_interval": "step",
     "data": "MPIIDataModule",
     "data.input_spec.size": [224, 224],
+    "data.input_spec.enlarge": 1.475,
+    "data.batch_size": 32,
+    "trainer.max_epochs": 10,
 }
 LSTM = VGG | {"model.heads.coordinates.hidden": 128, "model.heads.coordinates.layers": 2}
 CONVPOSE = PLAIN | {
@@ -106,6 +123,9 @@ CONVPOSE = PLAIN | {
     "model.backbone.norm": "before",
     "model.backbone.dropout": [0.0, 0.0, 0.0, 0.0, 0.5],
     "model.optimizer": "torch.optim.SGD",
+    "model.optimizer.lr": 0.01,
+    "model.optimizer.momentum": 0.9,
+    "data.batch_size": 32,
     "data": "LSPExtendedDataModule",
     "data.splits": [0.7, 0.15, 0.15],
     "data.input_spec.size": [224, 224],
@@ -139,7 +159,11 @@ PAPERS: dict[str, dict[str, Any]] = {
         "model.heads.coordinates.fully_connected": [4096, 4096],
         "model.heads.coordinates.norm": "after",
     },
-    "vgg16_attention_lstm": LSTM | {"model.heads.coordinates": "AttentionLSTMHead"},
+    "vgg16_attention_lstm": LSTM
+    | {
+        "model.heads.coordinates": "AttentionLSTMHead",
+        "model.heads.coordinates.attention": 256,
+    },
     "convpose": CONVPOSE
     | {
         "model.heads.coordinates": "FullyConnectedHead",
@@ -153,6 +177,11 @@ PAPERS: dict[str, dict[str, Any]] = {
         "model.heads.coordinates.head": "FullyConnectedHead",
         "model.heads.coordinates.head.hidden": [512],
         "model.heads.coordinates.head.norm": None,
+        "model.heads.coordinates.head.criterion": "mse",
+        "model.heads.coordinates.window": 80.0,
+        "model.heads.coordinates.resolution": 80,
+        "model.heads.coordinates.channels": 16,
+        "model.heads.coordinates.jitter": 8.0,
     },
 }
 
@@ -177,6 +206,21 @@ def test_a_config_says_what_its_paper_states(name: str) -> None:
     assert found == PAPERS[name]
     heads = {key.split(".")[2] for key in PAPERS[name] if key.startswith("model.heads.")}
     assert set(config["model"]["heads"]) == heads
+    # The other augmentations, which are off by default.
+    assert not {"box_jitter", "photometric"} & set(config["data"]["init_args"])
+    defaults = inspect.signature(PoseDataModule).parameters
+    assert [defaults[name].default for name in ("box_jitter", "photometric")] == [0.0, None]
+
+
+@pytest.mark.parametrize("name", ["cnn11", "cnn11_no_bn"])
+def test_the_saliency_is_that_of_the_third_convolution(name: str) -> None:
+    config = read_config(find_config(f"papers/{name}.yaml"))
+    (callback,) = config["trainer"]["callbacks"]
+    assert callback["init_args"]["layer"] == "backbone.layers.2.0"
+    stages = setting(config, "model.backbone.stages")
+    backbone = backbones.VGG(stages, setting(config, "model.backbone.norm"))
+    layers = [layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d)]
+    assert backbone.get_submodule("layers.2.0") is layers[2]
 
 
 @pytest.mark.parametrize("name", ["cnn11", "cnn11_no_bn"])
