@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lightning_pose.backbones import DeconvolutionBackbone
 from lightning_pose.backbones.deconvolution import deconvolutions
 from lightning_pose.errors import ConfigError
+from tests.backbones.written_out import close, normalise, randomise, relu
 
 # Convolutional parameters of ResNets, as torchvision counts them without the classifier.
 RESNETS = {
@@ -38,6 +40,15 @@ def test_each_layer_halves_the_stride(channels: list[int], stride: int) -> None:
 def test_more_layers_than_the_encoder_has_strides_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"one whole stride, found 0\.5"):
         DeconvolutionBackbone("test_resnet", [4] * 6).measure((64, 64))
+
+
+def test_a_layer_is_a_transposed_convolution_batch_norm_and_relu() -> None:
+    layers = randomise(deconvolutions(3, [4, 5]))
+    x = maps = torch.randn(2, 3, 6, 5)
+    for number in (0, 3):
+        x = F.conv_transpose2d(x, layers[number].weight, stride=2, padding=1)
+        x = relu(normalise(x, layers[number + 1]))
+    close(layers(maps), x)
 
 
 @pytest.mark.parametrize("axis", [2, 3])

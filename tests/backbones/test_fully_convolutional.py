@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lightning_pose.backbones import FullyConvolutionalBackbone
 from lightning_pose.errors import ConfigError
+from tests.backbones.written_out import close, normalise, randomise, relu
 
 
 def test_number_of_parameters() -> None:
@@ -22,6 +24,17 @@ def test_number_of_parameters() -> None:
     with torch.device("meta"):
         backbone = FullyConvolutionalBackbone("resnet50")
     assert sum(parameter.numel() for parameter in backbone.parameters()) == expected
+
+
+def test_a_round_is_a_convolution_batch_norm_and_relu() -> None:
+    layers = randomise(FullyConvolutionalBackbone("test_resnet", [8]).decoder(6))
+    upsampled, block, *rounds = layers
+    maps = torch.randn(2, 6, 4, 5)
+    x = block(upsampled(maps))
+    for number in (0, 3, 6):
+        x = F.conv2d(x, rounds[number].weight)
+        x = relu(normalise(x, rounds[number + 1]))
+    close(layers(maps), x)
 
 
 def test_every_convolution_has_batch_norm_also_in_the_shortcuts() -> None:

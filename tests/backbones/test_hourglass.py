@@ -8,6 +8,36 @@ from torch import Tensor, nn
 from lightning_pose.backbones import Hourglass
 from lightning_pose.backbones.hourglass import _OneHourglass
 from lightning_pose.errors import ConfigError
+from tests.backbones.written_out import close, max_pool, normalise, randomise, relu
+
+
+def residual(x: Tensor, layer: nn.Module) -> Tensor:
+    """A residual block written out: batch norm and ReLU come before each convolution."""
+    shortcut = x if isinstance(layer.shortcut, nn.Identity) else layer.shortcut(x)
+    for number, padding in ((0, 0), (3, 1), (6, 0)):
+        x = relu(normalise(x, layer.layers[number]))
+        x = F.conv2d(x, layer.layers[number + 2].weight, padding=padding)
+    return shortcut + x
+
+
+def test_it_computes_what_its_operations_written_out_compute() -> None:
+    backbone = randomise(Hourglass(stacks=2, channels=8, depth=1))
+    stem, image = backbone.stem, torch.randn(2, 3, 32, 24)
+    x = relu(normalise(F.conv2d(image, stem[0].weight, stride=2, padding=3), stem[1]))
+    x = residual(residual(max_pool(residual(x, stem[3])), stem[5]), stem[6])
+    maps = []
+    for stack in range(2):
+        hourglass, output = backbone.hourglasses[stack], backbone.outputs[stack]
+        deep = residual(residual(max_pool(x), hourglass.down[0]), hourglass.bottom)
+        up = residual(deep, hourglass.up[0]).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        inner = residual(up + residual(x, hourglass.across[0]), output[0])
+        maps.append(relu(normalise(F.conv2d(inner, output[1].weight), output[2])))
+        if stack == 0:
+            x = x + backbone.remaps[0](maps[0])
+    features = backbone(image)
+    close(features.aux[0], maps[0])
+    close(features.dense, maps[1])
+    close(features.deep, deep)
 
 
 @pytest.mark.parametrize(("stacks", "channels", "depth"), [(8, 256, 4), (2, 64, 3)])

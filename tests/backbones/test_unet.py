@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_pose.backbones import UNet
 from lightning_pose.errors import InputError
+from tests.backbones.written_out import close, max_pool, normalise, randomise, relu
 
 
 def test_full_width_has_64_to_1024_channels() -> None:
@@ -32,6 +33,35 @@ def test_number_of_parameters(batch_norm: bool) -> None:
     )  # fmt: skip
     unet = UNet(width=4, batch_norm=batch_norm)
     assert sum(parameter.numel() for parameter in unet.parameters()) == expected
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("upsampling", ["bilinear", "nearest"])
+def test_it_computes_what_its_operations_written_out_compute(
+    upsampling: str, batch_norm: bool
+) -> None:
+    unet = randomise(UNet(width=2, upsampling=upsampling, batch_norm=batch_norm))
+
+    def level(x: Tensor, layers: nn.Sequential) -> Tensor:
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+        for number, convolution in enumerate(convolutions):
+            x = F.conv2d(x, convolution.weight, convolution.bias, padding=1)
+            x = relu(normalise(x, norms[number]) if batch_norm else x)
+        return x
+
+    x = image = torch.randn(2, 3, 32, 16)
+    skips = []
+    for number, layers in enumerate(unet.down):
+        x = level(x if number == 0 else max_pool(x), layers)
+        skips.append(x)
+    deep = skips.pop()
+    for layers in unet.up:
+        x = F.interpolate(x, scale_factor=2, mode=upsampling)
+        x = level(torch.cat((skips.pop(), x), dim=1), layers)
+    features = unet(image)
+    close(features.dense, x)
+    close(features.deep, deep)
 
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "nearest"])

@@ -22,6 +22,17 @@ def test_any_size_of_the_deep_map_will_do(shape):
     assert output.shape == (2, LSP14.num_joints, 2)
 
 
+def test_a_cell_below_zero_after_the_convolution_counts_for_nothing():
+    head = RegressionHead(hidden=8)
+    deep = MapSpec(6, 16, 4, 4)
+    head.build(FeatureSpec(dense=deep, deep=deep), Task(LSP14))
+    torch.nn.init.normal_(head.layers[-1].weight)
+    maps = torch.randn(2, 6, 4, 4)
+    hidden = F.conv2d(maps, head.layers[0].weight, head.layers[0].bias).clamp_min(0)
+    expected = F.linear(hidden.flatten(1), head.layers[-1].weight, head.layers[-1].bias)
+    torch.testing.assert_close(head(Features(maps, maps)), expected.view(2, -1, 2))
+
+
 def test_where_something_was_seen_is_not_lost():
     head = RegressionHead(hidden=8)
     deep = MapSpec(6, 16, 8, 8)
