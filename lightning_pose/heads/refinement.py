@@ -34,7 +34,7 @@ class RefinementHead(Head):
     https://arxiv.org/abs/1312.4659). A square window of the network's input around each first
     estimate is resampled to a patch. A small convolutional network, the same for all joints but for
     its last layer, predicts from the patch how far the joint is from the estimate, in units of half
-    a window. The patches come from the image itself, whose resolution is that of no feature map.
+    a window. Patches are cut from the network's input, which is finer than any feature map.
     The loss is that of the first head plus the mean absolute error of the displacement. The target
     of the displacement depends on the first estimate, through which no gradient flows. A joint that
     lies outside its window has no target, because it cannot be seen there.

@@ -5,6 +5,7 @@ import torch
 
 from lightning_pose.backbones import HarmonicUNet, UNet
 from lightning_pose.errors import ConfigError
+from tests.backbones.rotation import blobs, difference, rotated
 
 
 def test_full_width_has_32_and_32_maps_where_the_u_net_has_64() -> None:
@@ -53,6 +54,22 @@ def test_quarter_turns_of_the_image_rotate_the_features_exactly(quarters: int) -
             expected = one.rot90(quarters, dims=(2, 3))
             assert one.std() > 0
             assert torch.allclose(other, expected, rtol=1e-9, atol=1e-9) == rotates
+
+
+def test_other_turns_rotate_the_full_map_roughly_and_that_of_a_u_net_much_less() -> None:
+    found = {}
+    for name, kind in (("harmonic", HarmonicUNet), ("plain", UNet)):
+        torch.manual_seed(0)
+        # In training mode, in which new weights are normalised.
+        settings = {"batch_norm": True} if kind is UNet else {}
+        network = kind(width=16, dropout=0.0, **settings).double()
+        with torch.no_grad():
+            before, after = network(blobs(0.0)), network(blobs(30.0))
+        found[name] = [
+            difference(rotated(one, 30.0), other)
+            for one, other in ((before.dense, after.dense), (before.deep, after.deep))
+        ]
+    assert found["harmonic"][0] < 0.3 < 0.6 < found["plain"][0]
 
 
 def test_training_keeps_what_rotates() -> None:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from lightning_pose.codecs import heatmaps
 from lightning_pose.errors import ConfigError
 from lightning_pose.features import Features, FeatureSpec, MapSpec
 from lightning_pose.heads import HeatmapHead
@@ -35,6 +36,19 @@ def test_coarser_decodings_keep_their_bounds(decoding, bound):
     output = head(make_features(size, 16))
     error = head.decode(perfect_output(head, batch, output), size).keypoints - batch.keypoints
     assert bound - 0.05 < (error.abs() / stride).max() <= bound + 1e-3
+
+
+@pytest.mark.parametrize("decoding", ["argmax", "quarter", "dark", "expectation"])
+@pytest.mark.parametrize("stride", [2, 4])
+def test_a_decoding_is_its_codec_with_sigma_in_cells(decoding, stride):
+    head = build(HeatmapHead(6.0, "mse", decoding=decoding), (48, 64), stride)
+    maps = torch.randn(2, LSP14.num_joints, 48 // stride, 64 // stride)
+    # `build` takes the 6 pixels to be meant for a stride of 4.
+    sigma = () if decoding in ("argmax", "quarter") else (1.5,)
+    points = getattr(heatmaps, f"decode_{decoding}")(maps, *sigma)
+    # The centre of the first cell is at half a cell less half a pixel.
+    expected = points * stride + (stride - 1) / 2
+    torch.testing.assert_close(head.decode(maps, (48, 64)).keypoints, expected)
 
 
 def test_zero_maps_cost_one_with_mse_whatever_the_grid():

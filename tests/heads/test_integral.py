@@ -33,6 +33,14 @@ def test_a_perfect_output_costs_nothing_and_decodes_to_the_truth():
     torch.testing.assert_close(head.decode(target.value, (64, 64)).keypoints, batch.keypoints)
 
 
+def test_the_loss_is_the_mean_distance_along_the_axes():
+    head = IntegralHead()
+    batch = make_batch(2)
+    target = head.encode(batch, torch.zeros(2, LSP14.num_joints, 2))
+    moved = target.value + torch.tensor([0.1, -0.3])
+    assert float(head.loss(moved, target).mean()) == pytest.approx(0.2)
+
+
 def test_unlabelled_joints_add_nothing():
     head = IntegralHead()
     batch = make_batch(2)

@@ -31,6 +31,15 @@ def test_the_mean_of_the_chosen_map_is_taken_over_the_image_without_its_padding(
     torch.testing.assert_close(layers(Features(**maps))[0], whole[0])
 
 
+def test_the_hidden_layer_has_a_relu():
+    maps = torch.randn(4, 7, 4, 6)
+    spec = MapSpec(7, 16, 4, 6)
+    layers = PooledLayers(FeatureSpec(spec, spec), 3, "deep", hidden=8)
+    hidden = layers.hidden[0](maps.mean(dim=(2, 3)))
+    assert (hidden < 0).any()
+    torch.testing.assert_close(layers(Features(maps, maps)), layers.last(hidden.clamp_min(0)))
+
+
 def test_the_features_of_the_classifier_are_those_of_timm():
     torch.manual_seed(0)
     ours = FrozenClassifier(CLASSIFIER, None)

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lightning_pose.batch import Batch
@@ -96,6 +97,16 @@ def test_it_reads_the_image_and_no_features():
     before, after = head(maps), head(other)
     assert torch.equal(before[1], after[1])
     assert not torch.allclose(before[2], after[2])
+
+
+def test_its_layers_are_convolutions_batch_norm_and_relu():
+    layers = make(channels=4).eval().layers
+    x = patches = torch.randn(5, 3, 16, 16)
+    for number in (0, 3, 6):
+        x = F.conv2d(x, layers[number].weight, stride=2, padding=1)
+        norm = layers[number + 1]  # At its start, it divides by the root of 1 + eps.
+        x = (x / (1 + norm.eps) ** 0.5).clamp_min(0)
+    torch.testing.assert_close(layers(patches), x.flatten(1))
 
 
 def test_each_joint_has_rows_of_its_own_in_the_last_layer():
