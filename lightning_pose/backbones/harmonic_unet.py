@@ -33,8 +33,9 @@ class HarmonicUNet(Backbone):
     both sides are multiples of 16 pixels (others are padded on the right and bottom), but for
     rounding in bfloat16. By other angles, `dense` rotates approximately: at 30 degrees, it is off
     by about a fifth of its variation on smooth blobs, and that of a U-Net by two thirds. `deep`
-    does so only if the image is smooth over its cells of 16 pixels. `dense` has `width` channels at stride 1; `deep`, the bottom level,
-    16 x `width` at stride 16.
+    does so only if the image is smooth over its cells of 16 pixels.
+
+    `dense` has `width` channels at stride 1; `deep`, the bottom level, 16 x `width` at stride 16.
 
     Args:
         width: Maps of the first level, half of them of each order; 64 gives 1024 at the bottom

@@ -143,6 +143,7 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(ConfigError, match=r"2 people or more .* found 1; raise data\.batch_size"):
         head(features(1))
     head.eval()(features(1))
+    make(fully_connected=[], norm="after")(features(1))  # No layer has batch norm.
     any_size = Task(LSP14, InputSpec(size=None, short_side=64))
     deep = MapSpec(4, 16, 4, 4)
     with pytest.raises(ConfigError, match=r"fixed size for LSTMHead.*found short_side 64"):
