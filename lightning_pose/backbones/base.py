@@ -29,11 +29,13 @@ class Backbone(nn.Module, ABC):
         mean: Per-channel mean, on a scale of 0 to 1, that the weights expect to be subtracted from
             images.
         std: Per-channel standard deviation that the weights expect images to be divided by.
+        multiple: Every stride divides the sides of images that are multiples of this.
     """
 
     weight_sources: ClassVar[tuple[str, ...]] = ()
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    multiple: int = 64
 
     @abstractmethod
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Features:
@@ -67,7 +69,7 @@ class Backbone(nn.Module, ABC):
         """
         # Maps of odd-sized images are rounded up, so measure the stride at a size that divides
         # evenly.
-        even = [math.ceil(side / 64) * 64 for side in input_size]
+        even = [math.ceil(side / self.multiple) * self.multiple for side in input_size]
         # In eval mode, so that the empty image does not update running statistics.
         with eval_mode(self):
             features = self._run_on_zeros(input_size)

@@ -1,5 +1,6 @@
 """A vision transformer of timm followed by transposed convolutions."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ class ViT(Backbone):
         model.prune_intermediate_layers(1)
         self.encoder_layers = model
         self._patch = int(model.feature_info[-1]["reduction"])
+        self.multiple = math.lcm(self.multiple, self._patch)
         self.decoder_layers = deconvolutions(int(model.embed_dim), self.channels)
         if pretrained is not None:
             self.mean, self.std = timm_normalisation(encoder)

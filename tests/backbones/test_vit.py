@@ -23,6 +23,15 @@ def test_deep_has_the_tokens_of_the_patches(name: str, size: tuple[int, int]) ->
     torch.testing.assert_close(backbone(image).deep, rows)
 
 
+def test_patches_of_14_pixels_have_whole_strides_too() -> None:
+    with torch.device("meta"):
+        spec = ViT("vit_small_patch14_dinov2", [8]).measure((224, 210))
+        assert (spec.deep.stride, spec.deep.height, spec.deep.width) == (14, 16, 15)
+        assert (spec.dense.stride, spec.dense.height, spec.dense.width) == (7, 32, 30)
+        with pytest.raises(ConfigError, match=r"one whole stride, found 3\.5 input pixels"):
+            ViT("vit_small_patch14_dinov2", [8, 8]).measure((224, 224))
+
+
 def test_parameters_of_the_classifier_are_left_out() -> None:
     for name in ("test_vit", "test_vit2", "test_vit3"):
         backbone = ViT(name, [8])
