@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from lightning_pose.backbones import HarmonicUNet, UNet
 from lightning_pose.errors import ConfigError
@@ -70,6 +71,19 @@ def test_other_turns_rotate_the_full_map_roughly_and_that_of_a_u_net_much_less()
             for one, other in ((before.dense, after.dense), (before.deep, after.deep))
         ]
     assert found["harmonic"][0] < 0.3 < 0.6 < found["plain"][0]
+
+
+def test_maps_grow_bilinearly_on_the_way_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def interpolate(x: torch.Tensor, **settings: object) -> torch.Tensor:
+        seen.append(settings)
+        return enlarge(x, **settings)
+
+    enlarge = F.interpolate
+    monkeypatch.setattr(F, "interpolate", interpolate)
+    HarmonicUNet(width=2)(torch.rand(2, 3, 32, 32))
+    assert seen == [{"scale_factor": 2, "mode": "bilinear"}] * 4
 
 
 def test_training_keeps_what_rotates() -> None:

@@ -1,10 +1,12 @@
 """Vision transformers: their tokens as a map, at any size."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 
-from lightning_pose.backbones import ViT
+from lightning_pose.backbones import ViT, vit
 from lightning_pose.errors import ConfigError
 
 
@@ -30,6 +32,17 @@ def test_patches_of_14_pixels_have_whole_strides_too() -> None:
         assert (spec.dense.stride, spec.dense.height, spec.dense.width) == (7, 32, 30)
         with pytest.raises(ConfigError, match=r"one whole stride, found 3\.5 input pixels"):
             ViT("vit_small_patch14_dinov2", [8, 8]).measure((224, 224))
+
+
+def test_pretrained_weights_say_how_images_are_normalised(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "weights.pth")
+    expected = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    monkeypatch.setattr(vit, "timm_normalisation", {"test_vit": expected}.__getitem__)
+    backbone = ViT("test_vit", [8], pretrained=str(tmp_path / "weights.pth"))
+    assert (backbone.mean, backbone.std) == expected
+    assert ViT("test_vit", [8]).mean == (0.5, 0.5, 0.5)
 
 
 def test_parameters_of_the_classifier_are_left_out() -> None:
