@@ -188,7 +188,7 @@ def test_a_config_beside_a_checkpoint_writes_nothing(here: Path, tmp_path: Path)
 
 def wrapped(here: Path, folder: Path, inner: object) -> str:
     """A checkpoint whose mask head has a head of its own, and the module with its class."""
-    (folder / "my_heads.py").write_text(
+    (folder / "wrapped_heads.py").write_text(
         "from lightning_pose.heads import Head, MaskHead\n"
         "class Wrapped(MaskHead):\n"
         "    def __init__(self, inner: Head | None = None) -> None:\n"
@@ -198,7 +198,7 @@ def wrapped(here: Path, folder: Path, inner: object) -> str:
     shutil.copy(here / "config.yaml", folder)
     content = torch.load(here / "best.ckpt", weights_only=True)
     heads = content[checkpoint.SPEC_KEY]["model"]["heads"]
-    heads["mask"] = {"class_path": "my_heads.Wrapped", "init_args": {"inner": inner}}
+    heads["mask"] = {"class_path": "wrapped_heads.Wrapped", "init_args": {"inner": inner}}
     torch.save(content, folder / "wrapped.ckpt")
     return str(folder / "wrapped.ckpt")
 
@@ -225,8 +225,8 @@ def test_a_checkpoint_imports_nothing_by_another_spelling(
     (tmp_path / "other.yaml").write_text("class_path: hostile_trap.Evil\n")
     words = ["validate", "--ckpt_path", wrapped(here, tmp_path, inner)]
     monkeypatch.chdir(tmp_path)
-    assert "'my_heads.Wrapped'" in refused(capsys, *words)
-    assert "only if you trust that code" in refused(capsys, *words, "--allow", "my_heads")
+    assert "'wrapped_heads.Wrapped'" in refused(capsys, *words)
+    assert "only if you trust that code" in refused(capsys, *words, "--allow", "wrapped_heads")
     assert not trap.exists()
 
 
@@ -234,9 +234,9 @@ def test_a_checkpoint_with_parts_of_ones_own_is_scored(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    inner = {"class_path": "my_heads.Wrapped", "init_args": {}}
+    inner = {"class_path": "wrapped_heads.Wrapped", "init_args": {}}
     words = ["validate", "--ckpt_path", wrapped(here, tmp_path, inner)]
-    assert main([*words, "--allow", "my_heads"]) == 0
+    assert main([*words, "--allow", "wrapped_heads"]) == 0
 
 
 def test_the_words_of_the_user_are_the_users(
