@@ -62,11 +62,12 @@ seeds were scored on training people, it says how many. PCKh is by the length of
 from the neck to the top of the head; MPII's head size is about 0.75 times that, which makes its
 PCKh the stricter one. PCK is by the distance from the right shoulder to the left hip. "Micro" means
 that every joint of every person counts alike; else each kind of joint does. The mean pose is that
-of the validation people in the frame of the network's input, and an error relative to it the mean,
-over the joints, of a joint's error divided by that of the mean pose: a network that regresses
-coordinates and is at 1.00 has learnt nothing of the person
-([mean_pose.py](../benchmarks/mean_pose.py)). A difference is our median minus the published value,
-on validation images, where both are the same measure.
+of the validation people in the frame of the network's input. To compare with it, the error of each
+joint is divided by that of the mean pose, and the ratios are averaged: a coordinate regressor at
+1.00 has learnt nothing of the person ([mean_pose.py](../benchmarks/mean_pose.py)).
+
+A difference is our median minus the published value, on validation images, where both are the same
+measure.
 
 ![Learning curves: medians over seeds, with their range as a band]({picture})
 
@@ -84,8 +85,8 @@ _BELOW = """
 """
 
 _QUIET = """\
-Minutes are steps times the seconds of a step, which were measured apart; validations are not in
-them."""
+Minutes are the number of steps times the seconds per step, which were measured separately; they do
+not include validation."""
 
 _BUSY = """\
 The minutes were measured on a machine with other work, and include pauses, so they only say roughly

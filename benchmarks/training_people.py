@@ -27,17 +27,15 @@ def main() -> None:
     options, words = parser.parse_known_args()
     ended = [path.parent for path in sorted(options.study.glob(f"*/seed_*/{RESULT}"))]
     new = [run for run in ended if not (run / TRAINING_PEOPLE).is_file()]
-    left_out = [run for run in new if not all((run / name).is_file() for name in CHECKPOINTS)]
-    for run in new:
-        if run in left_out:
-            print(f"{run}: left out, because it has not both {' and '.join(CHECKPOINTS)}.")
-            continue
+    ready = [run for run in new if all((run / name).is_file() for name in CHECKPOINTS)]
+    for run in (run for run in new if run not in ready):
+        print(f"{run}: left out, because {' or '.join(CHECKPOINTS)} is missing.")
+    for run in ready:
         scores = {Path(name).stem: validate(run / name, words) for name in CHECKPOINTS}
         text = json.dumps(scores, indent=1)
         with replacing(run / TRAINING_PEOPLE) as file:
             file.write(f"{text}\n".encode())
-    scored = len(new) - len(left_out)
-    print(f"{options.study}: {scored} runs scored, {len(ended) - len(new)} before.")
+    print(f"{options.study}: {len(ready)} runs scored, {len(ended) - len(new)} before.")
 
 
 if __name__ == "__main__":

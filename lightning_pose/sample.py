@@ -29,7 +29,7 @@ class Annotation:
         keypoints: (x, y) per joint; (0, 0) where the visibility is 0, never NaN.
         visibility: COCO's flags: 0 unlabelled, 1 labelled but occluded, 2 visible.
         box: (x0, y0, x1, y1), which the crop enlarges: tight around the labelled joints, or what
-            `PoseDataset.box_around` says; zeros for a person without.
+            `PoseDataset.box_around` says; zeros if the person has no box.
         head_size: The length that PCKh divides by, 0 where it is unknown.
         torso_size: The length that PCK divides by, 0 where it is unknown.
         area: Square pixels that the person covers, 0 where it is unknown.

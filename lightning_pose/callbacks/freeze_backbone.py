@@ -44,7 +44,6 @@ class FreezeBackbone(Callback):
             )
         self.epochs = epochs
         self.stages = stages
-        self._is_frozen = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse a name that the backbone does not have."""
@@ -56,19 +55,20 @@ class FreezeBackbone(Callback):
                 f"{', '.join(names[:8])}, found {missing[0]!r}; correct it."
             )
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Release the statistics after the last frozen epoch."""
+        if trainer.current_epoch == self.epochs:
+            _backbone(pl_module).train()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Fix the statistics of what is frozen, or release them."""
+        """Fix the statistics of what is frozen, also where a run resumes within an epoch."""
         if trainer.current_epoch < self.epochs:
-            self._is_frozen = True
             for stage in self._frozen(pl_module):
                 for layer in stage.modules():
                     if hasattr(layer, "running_mean"):
                         layer.eval()
-        elif self._is_frozen:
-            self._is_frozen = False
-            _backbone(pl_module).train()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer

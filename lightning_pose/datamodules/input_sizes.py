@@ -20,8 +20,8 @@ def input_sizes(
     Args:
         people: The people.
         spec: The input.
-        skip: Whether a person whose image cannot be read is skipped; its input is black, of the
-            nominal size.
+        skip: Skip people whose images cannot be read; their inputs are black and have the nominal
+            size.
 
     Raises:
         DataError: An image cannot be read, and nobody is skipped.

@@ -77,7 +77,7 @@ def read_people(path: Path, category: str, min_joints: int) -> COCOPeople:
         if number(path, row, "category_id") == kind and number(path, row, "iscrowd") <= 0
     ]
     people = Entries(path, "annotation", rows)
-    # Tools write nothing, or an empty list, for a person who has only a mask.
+    # Some tools leave this out, or write an empty list, for a person with only a mask.
     points = people.numbers("keypoints", 3 * len(joints), default=[0.0] * 3 * len(joints))
     keypoints = points.reshape(len(rows), len(joints), 3)
     flags = keypoints[:, :, 2]

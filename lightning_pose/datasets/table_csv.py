@@ -31,7 +31,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("set", "splits", "subset"), "split"),
     **dict.fromkeys(("masks", "segmentation", "silhouette"), "mask"),
     **dict(zip(("xmin", "ymin", "xmax", "ymax"), _BOX, strict=True)),
-    # These end as the columns of a joint do.
+    # As `min_x` or `bbox_x`, these would be taken for columns of a joint.
     **dict(zip(("minx", "miny", "maxx", "maxy"), _BOX, strict=True)),
     **dict.fromkeys(("box", "boxx", "bbox", "bboxx", "boundingbox", "boundingboxx"), _EDGES),
 }

@@ -172,7 +172,7 @@ def _curve(arm: ArmRuns, column: str) -> Curve:
 
 
 def _weights(comparison: Comparison) -> dict[str, Measure]:
-    """The columns of metrics.csv with the weight of a head, which has no unit."""
+    """The columns of metrics.csv that hold the weights of the heads, which have no unit."""
     columns = (name for arm in comparison.arms for run in arm.runs for name in run.curves)
     return dict.fromkeys(sorted({n for n in columns if n.startswith("weight/")}), Measure())
 

@@ -16,7 +16,7 @@ class Measure:
         higher_is_better: Whether higher values are better.
         definition: How it is computed, as names and values of settings: metrics of one name may
             differ, for example in a threshold.
-        loss: Whether it is the loss of a head without a metric.
+        loss: Whether it is a loss, which stands in for a metric that the head does not have.
         fraction: Whether it goes from 0 to 1.
     """
 

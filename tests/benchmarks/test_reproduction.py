@@ -441,7 +441,7 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     ours = "Dice 0.950 / 0.910 (0.900 to 0.920) | Dice -0.009 | 3"
     # By the speeds: 800 steps of 0.3 seconds.
     assert f"| {ours} | 800 steps, 1.6 epochs, 4 min, CPU |" in text
-    assert "validations are not in" in " ".join(text.split())
+    assert "do not include validation" in " ".join(text.split())
     assert "| Dice 0.800 | Dice -0.111 | 1 |" in text
     assert "| none | no run has ended | none | 0 |" in text
     assert "harmonic_unet_mask<br>unet_mask | Dice | 3.00 | " in text

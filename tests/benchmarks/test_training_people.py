@@ -50,7 +50,7 @@ def test_a_run_is_scored_once_with_its_best_and_its_last_weights(
     training_people.main()
     (run.folder / "moved.ckpt").rename(last)
     left_out, scored = capsys.readouterr().out.splitlines()
-    assert left_out == f"{run.folder}: left out, because it has not both best.ckpt and last.ckpt."
+    assert left_out == f"{run.folder}: left out, because best.ckpt or last.ckpt is missing."
     assert scored == "study: 0 runs scored, 0 before."
     assert not (run.folder / TRAINING_PEOPLE).exists()
 
