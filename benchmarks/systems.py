@@ -5,7 +5,7 @@
 
 Prints, for every arm, images per second, seconds per step and steps in ten minutes of a bare
 training loop on cached batches, with one thread as the runs of a study have: the median over
-several repeats, in which the arms take turns. The first batches of a loop are not timed. --save
+several repeats, in which the arms take turns. --batches are timed, after a few that are not. --save
 also writes the seconds per step by arm as JSON.
 """
 
@@ -15,7 +15,7 @@ import statistics
 from pathlib import Path
 
 import torch
-from training import BareLoop, CachedBatches, Parts
+from training import WARM_UP, BareLoop, CachedBatches, Parts
 
 from lightning_pose.commands.configs import find_config, read_config, split_configs
 from lightning_pose.study import Arm, Study
@@ -58,7 +58,7 @@ def step_seconds(arm: Arm, words: list[str], batches: int) -> tuple[float, int]:
     loader = iter(cli.datamodule.train_dataloader())
     cached = [next(loader) for _ in range(2)]
     loop = BareLoop(cli.model, clip=cli.config.fit.trainer.gradient_clip_val)
-    return loop.seconds(CachedBatches(cached, batches)), len(cached[0])
+    return loop.seconds(CachedBatches(cached, WARM_UP + batches)), len(cached[0])
 
 
 if __name__ == "__main__":

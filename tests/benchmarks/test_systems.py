@@ -50,7 +50,8 @@ def test_the_median_of_each_arm_is_saved(
     systems.main()
     assert json.loads((tmp_path / "speeds.json").read_text()) == {"plain": 2.0, "halved": 20.0}
     rate = read_config(find_config("combined.yaml"))["model"]["optimizer"]["init_args"]["lr"]
-    assert seen == [(0.5, 5.0, 8, 3), (rate, None, 4, 3)] * 3
+    steps = systems.WARM_UP + 3
+    assert seen == [(0.5, 5.0, 8, steps), (rate, None, 4, steps)] * 3
     assert threads == [1]
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].split() == ["plain", "4.0", "2.000", "300"]
