@@ -9,13 +9,9 @@ import yaml
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import lightning_pose as lp
-from lightning_pose.backbones import Backbone, DeconvolutionBackbone, FullyConvolutionalBackbone
+from lightning_pose.backbones import DeconvolutionBackbone, FullyConvolutionalBackbone
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS, read_config
-from lightning_pose.heads import HeatmapHead
-from lightning_pose.input_spec import InputSpec
-from lightning_pose.module import PoseModule
-from lightning_pose.skeletons import MPII16
 from tests.data.mpii import write_mpii
 
 CONFIGS = {
@@ -78,23 +74,3 @@ def test_the_learning_rate_drops_once_on_a_plateau(name: str) -> None:
     assert sorted(set(found), reverse=True) == pytest.approx([2.5e-4, 5e-5])
     assert found == sorted(found, reverse=True)
     assert set(rates(name, [number / 100 for number in range(100)])) == {2.5e-4}
-
-
-@pytest.mark.parametrize(
-    ("make", "count"),
-    # 34.0 million for the network of Simple Baselines; counted by hand in tests/backbones.
-    [(DeconvolutionBackbone, 33_999_440), (FullyConvolutionalBackbone, 24_560_976)],
-)
-def test_the_network_of_full_size_takes_a_step(make: type[Backbone], count: int) -> None:
-    head = HeatmapHead(sigma=4.0, criterion="mse", unlabelled="zero", decoding="quarter")
-    spec = InputSpec(size=(256, 256), enlarge=1.475)
-    model = PoseModule(make("resnet50"), {"heatmap": head}, MPII16, spec)
-    assert sum(parameter.numel() for parameter in model.parameters()) == count
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=2.5e-4)
-    before = model.heads["heatmap"].layer.weight.clone()
-    maps = model(torch.rand(2, 3, 256, 256))["heatmap"]
-    assert maps.shape == (2, 16, 64, 64)
-    (maps - 1).square().mean().backward()
-    optimizer.step()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-    assert not torch.equal(before, model.heads["heatmap"].layer.weight)

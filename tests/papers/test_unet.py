@@ -2,24 +2,17 @@
 
 import csv
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from PIL import Image
 
 import lightning_pose as lp
 from benchmarks.study_runs import Run
-from lightning_pose.backbones import Backbone, HarmonicUNet, UNet
 from lightning_pose.cli import main
 from lightning_pose.commands.configs import SHIPPED_CONFIGS
-from lightning_pose.heads import MaskHead, SharedHeatmapHead, SoftmaxJointHead
-from lightning_pose.input_spec import InputSpec
-from lightning_pose.module import PoseModule
-from lightning_pose.skeletons import BODY25, LSP14
-from tests.batches import make_batch, training_step
+from lightning_pose.skeletons import BODY25
 from tests.data.folder import write_folder
 from tests.data.lspet import write_lspet
 
@@ -143,29 +136,3 @@ def test_it_is_the_protocol_of_the_paper(name: str) -> None:
     assert config["trainer"] == first["trainer"]
     assert config["model"]["optimizer"] == first["model"]["optimizer"]
     assert config["model"]["main_metric"] == "loss"
-
-
-@pytest.mark.parametrize(
-    "backbone",
-    [
-        lambda: UNet(batch_norm=False),
-        # Four times as many multiplications.
-        pytest.param(HarmonicUNet, marks=pytest.mark.drill),
-    ],
-    ids=["unet", "harmonic_unet"],
-)
-def test_the_full_network_makes_a_step(backbone: Callable[[], Backbone]) -> None:
-    size = (128, 128)
-    heads = {
-        "mask": MaskHead(),
-        "heatmap": SharedHeatmapHead(sigma=1.0),
-        "joints": SoftmaxJointHead(sigma=1.0, balanced=False, decoding="argmax"),
-    }
-    model = PoseModule(backbone(), heads, LSP14, InputSpec(size)).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-5)
-    batch = make_batch(1, size)
-    total = training_step(model, batch)
-    total.backward()
-    optimizer.step()
-    assert training_step(model, batch).isfinite()
-    assert model.network.backbone.measure(size).deep.channels == 1024
