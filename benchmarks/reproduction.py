@@ -37,8 +37,10 @@ _HEAD = """\
 The systems of the five papers were trained on Leeds Sports Pose Extended: 8,500 photographs train
 and 750 validate. Joints were labelled by crowd workers and masks by BlazePose, so that a Dice says
 how well BlazePose is imitated. The papers' Dice is against Mask R-CNN, and on other photographs: a
-difference to it says little, and only the order of the systems can be compared. These commands
-train, score 750 training people, keep the small files of the runs, and write this page from them:
+difference to it says little, and only the order of the systems can be compared. {summary}
+
+These commands train, score 750 training people, keep the small files of the runs, and write this
+page from them:
 
 ```bash
 lightning study --study {study} --data LSPExtendedDataModule --data.root FOLDER \\
@@ -104,7 +106,7 @@ two systems alike, or one not better than another, no clear difference does not 
 is not proof: three seeds cannot tell a small difference from none. A verdict holds for these
 validation people: 736 have a mask, 604 a head segment (PCKh), and 530 a torso (PCK). What chance
 adds by the choice of these people is not in the rule: with others, two networks could differ by
-0.01 more or less in PCK or PCKh. No paper makes the claims that begin with "(Ours)".
+0.01 more or less in PCK or PCKh. No paper makes the claims that begin with "{ours}".
 
 A heatmap has learnt something of the person if its squared error is lower than that of the mean of
 all validation maps, which is {mean_map:.3f} times that of an all-zero map. Coordinates are counted
@@ -122,6 +124,9 @@ also lower where predictions are less accurate.
 | claim | figure | first | second | seeds | here |
 | --- | --- | --- | --- | --- | --- |
 """
+
+_OURS = "(Ours)"
+"""How a claim begins that no paper makes."""
 
 _PARTS = {
     "head": ("head_top", "neck"),
@@ -223,6 +228,20 @@ def claim_row(claim: Claim | PairedClaim, runs: Runs) -> str:
         f"{other}<br>{second}",
         f"{len(first.values)}, {len(second.values)}",
         verdict(claim, runs),
+    )
+
+
+def summary(runs: Runs) -> str:
+    """How many of the papers' claims held."""
+    verdicts = [verdict(claim, runs) for claim in CLAIMS if not claim.text.startswith(_OURS)]
+    held, opposite, possible, open_ = (
+        sum(one.startswith(word) for one in verdicts)
+        for word in ("held", "the opposite", "not contradicted", "not decided")
+    )
+    return (
+        f"Of the papers' {len(verdicts)} [claims](#claims), {held} held here, {opposite} were "
+        f"contradicted, {possible} were not contradicted by a clear difference, and {open_} are "
+        "not decided."
     )
 
 
@@ -377,11 +396,11 @@ def page(runs: Runs, fashion: Runs, speeds: Mapping[str, float] | None, picture:
     """
     seconds = speeds or {}
     minutes = _BUSY if speeds is None else _QUIET
-    text = _HEAD.format(study=STUDY, picture=picture, minutes=minutes)
+    text = _HEAD.format(study=STUDY, picture=picture, minutes=minutes, summary=summary(runs))
     rows = [row(system, runs[system.arm], seconds.get(system.arm)) for system in SYSTEMS]
     text += "\n".join(rows) + "\n" + _BELOW
     pairs = 2 * len(PAIRS)  # After as many steps, and after as much time.
-    text += _CLAIMS.format(count=len(CLAIMS), pairs=pairs, dead=DEAD, mean_map=MEAN_MAP)
+    text += _CLAIMS.format(count=len(CLAIMS), pairs=pairs, dead=DEAD, mean_map=MEAN_MAP, ours=_OURS)
     text += "\n".join(claim_row(claim, runs) for claim in CLAIMS) + "\n"
     text += groups(runs) + sequence(runs)
     text += _NO_SPEEDS if speeds is None else equal_time(runs, speeds)

@@ -15,7 +15,15 @@ from benchmarks import reproduction, reproduction_curves
 from benchmarks.claims import CLAIMS, EMPTY_MAP, PAIRS, Claim, PairedClaim
 from benchmarks.papers import DEAD, SYSTEMS, TO_MEAN_POSE
 from benchmarks.papers import DICE as DICE_OF_PAGE
-from benchmarks.reproduction import claim_row, equal_time, groups, row, sequence, time_row
+from benchmarks.reproduction import (
+    claim_row,
+    equal_time,
+    groups,
+    row,
+    sequence,
+    summary,
+    time_row,
+)
 from benchmarks.study_runs import (
     MEAN_POSE,
     TRAINING_PEOPLE,
@@ -259,6 +267,20 @@ def test_every_claim_can_hold_and_can_fail(tmp_path: Path) -> None:
     found = {claim.text: verdict(claim, right) for claim in CLAIMS}
     assert found["Batch norm does not raise the test accuracy."].startswith("held: difference -")
     assert found["Attention does not help the LSTM."].startswith("held: difference -")
+
+
+def test_the_claims_of_the_papers_are_counted(tmp_path: Path) -> None:
+    right, wrong = (write_study(tmp_path / str(value), value) for value in (False, True))
+    claims = [claim for claim in CLAIMS if "Ours" not in claim.text]
+    held = [verdict(claim, right).startswith("held") for claim in claims]
+    # The plateau of a network at the mean pose is the one that is not decided.
+    assert 0 < sum(held) < len(claims) - 1
+    assert summary(right) == (
+        f"Of the papers' {len(claims)} [claims](#claims), {sum(held)} held here, 0 were "
+        f"contradicted, {len(claims) - sum(held) - 1} were not contradicted by a clear "
+        "difference, and 1 are not decided."
+    )
+    assert f" 0 held here, {len(claims)} were contradicted, 0 were" in summary(wrong)
 
 
 def claim_of(text: str) -> Claim | PairedClaim:
