@@ -36,8 +36,8 @@ _HEAD = """\
 
 The systems of the five papers were trained on Leeds Sports Pose Extended: 8,500 photographs train
 and 750 validate. Joints were labelled by crowd workers and masks by BlazePose, so that a Dice says
-how well BlazePose is imitated. The papers' Dice is against Mask R-CNN, and on other photographs: a
-difference to it says little, and only the order of the systems can be compared. {summary}
+how well BlazePose is imitated. The published Dice is against masks of Mask R-CNN and on other
+photographs, so that only the order of the systems can be compared with it. {summary}
 
 These commands train, score 750 training people, keep the small files of the runs, and write this
 page from them:
