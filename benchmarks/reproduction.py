@@ -273,14 +273,16 @@ def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:
     if all(runs[arm] for arm in arms):
         harmonic, plain = (
             Values.read(
-                Figure("min", lambda run, arm=arm: run.steps_to(DICE.key, GOAL) * speeds[arm] / 60),
+                Figure(
+                    "min", lambda run, arm=arm: run.steps_to(DICE.key, GOAL) * speeds[arm] / 60, 1
+                ),
                 runs[arm],
             )
             for arm in arms
         )
         slower = speeds[arms[0]] > speeds[arms[1]]
         lines.append(
-            "\nThat the Harmonic U-Net is slower "
+            "\nThe claim that the Harmonic U-Net is slower "
             f"{'held' if slower else 'did not hold'}: a step takes "
             f"{speeds[arms[0]] / speeds[arms[1]]:.1f} times as long, and the paper's trainings "
             f"took 30 h and 6.5 h, a ratio of 4.6. To a Dice of {GOAL}, it trains for "

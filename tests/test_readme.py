@@ -16,7 +16,9 @@ from PIL import Image
 
 from lightning_pose import metrics
 from lightning_pose.cli import main
+from lightning_pose.commands.configs import find_config, read_config
 from lightning_pose.skeletons import LSP14
+from lightning_pose.study import Study
 from tests.test_checkpoint import small_model, write
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +34,7 @@ DOCUMENTS = (
     "docs/metrics.md",
     "docs/own_data.md",
     "docs/prepare.md",
+    "docs/reproduction.md",
     "docs/results.md",
     "docs/systems.md",
     "docs/training.md",
@@ -80,11 +83,17 @@ def check_lightning(words: list[str], capsys: pytest.CaptureFixture) -> None:
     command, *options = words
     if command.startswith("-") or any(o == "--help" or o.endswith(".help") for o in options):
         assert status(words) == 0
-    elif command == "study":  # It passes on what is not its own.
+    elif command == "study" and "--study" in options:
+        # It passes on what is not its own, and each arm of ours brings further options.
         own = ("--study", "--jobs", "--only", "--output")
         pairs = zip(options, [None, *options], strict=False)
         others = [word for word, before in pairs if word not in own and before not in own]
-        assert status(["fit", *others, "--print_config"]) == 0, capsys.readouterr().err
+        study = options[options.index("--study") + 1]
+        if study != "my_study.yaml":
+            path = find_config(study)
+            others += Study.from_dict(read_config(path), path).arms[0].options
+        words = ["fit", *others, "--print_config"]
+        assert status(words) == 0, capsys.readouterr().err
     elif command == "fit" and "--ckpt_path" not in options:
         assert status([*words, "--print_config"]) == 0, capsys.readouterr().err
     else:
@@ -154,6 +163,9 @@ def test_every_command_is_spelt_right(document, capsys, monkeypatch):
                 check_paths(rest)
             case ["ruff", ("format" | "check"), *rest] | ["mypy", *rest]:
                 check_paths(rest)
+            case ["python", "-m", module, *_] if module.startswith("benchmarks."):
+                path = f"{module.replace('.', '/')}.py"
+                assert (ROOT / path).is_file(), f"{path} is not in the repository"
             case ["python", path, *_] | ["bash", path]:
                 assert (ROOT / path).is_file(), f"{path} is not in the repository"
             case ["./check", *parts]:

@@ -492,6 +492,18 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     assert "on a machine with other work" in text
 
 
+def test_the_page_in_the_documentation_is_that_of_the_kept_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    written = tmp_path / "reproduction.md"
+    monkeypatch.setattr(sys, "argv", ["reproduction.py", "--output", str(written)])
+    reproduction.main()
+    assert written.read_text() == (root / "docs" / "reproduction.md").read_text()
+    assert (root / "docs" / "reproduction.png").is_file()
+
+
 def test_a_wrong_path_writes_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--runs", str(tmp_path), "--output", str(tmp_path / "page.md")]
     monkeypatch.setattr(sys, "argv", ["reproduction.py", *words])
@@ -558,12 +570,14 @@ def test_equal_time_is_fewer_steps_of_the_slower_network(tmp_path: Path) -> None
     sides = "0.550 (0.550 to 0.550) after 500<br>0.800 (0.800 to 0.800) after 800<br>"
     assert cells[4] == f"{sides}lower: difference -0.2500, range 0.0000 |"
     text = equal_time(runs, speeds)
-    assert "the Harmonic U-Net is slower held: a step takes 1.6 times as long" in text
+    assert (
+        "The claim that the Harmonic U-Net is slower held: a step takes 1.6 times as long" in text
+    )
     # 800 steps of one second, and 800 / 1.1 of 1.6 s.
-    minutes = f"{800 / 1.1 * 1.6 / 60:.3f}"
+    minutes = f"{800 / 1.1 * 1.6 / 60:.1f}"
     assert f"it trains for {minutes} ({minutes} to {minutes}) minutes" in text
-    assert "and the plain one for 13.333 (13.333 to 13.333)." in text
-    assert "slower did not hold" in equal_time(runs, speeds | {"harmonic_unet_mask": 0.5})
+    assert "and the plain one for 13.3 (13.3 to 13.3)." in text
+    assert "is slower did not hold" in equal_time(runs, speeds | {"harmonic_unet_mask": 0.5})
 
 
 def test_joints_are_listed_beside_the_published_ones(tmp_path: Path) -> None:
