@@ -11,6 +11,7 @@ benchmarks/claims.py, and the rule for a verdict in benchmarks/verdicts.py.
 
 import argparse
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +38,9 @@ _HEAD = """\
 The systems of the five papers were trained on Leeds Sports Pose Extended: 8,500 photographs train
 and 750 validate. Joints were labelled by crowd workers and masks by BlazePose, so that a Dice says
 how well BlazePose is imitated. The published Dice is against masks of Mask R-CNN and on other
-photographs, so that only the order of the systems can be compared with it. {summary}
+photographs, so that only the order of the systems can be compared with it.
+
+{summary}
 
 These commands train, score 750 training people, keep the small files of the runs, and write this
 page from them:
@@ -53,8 +56,9 @@ python -m benchmarks.reproduction
 
 The networks are small, because CPU cores trained them, one each. The study's file has every setting
 that differs from the config of the paper, and the config says what the paper leaves open. U-Nets,
-ResNets and VGG16 see crops around the true joints, at validation, too. Budgets are counted in
-optimiser steps. {minutes}
+ResNets and VGG16 see crops around the true joints, at validation, too.
+
+Budgets are counted in optimiser steps. {minutes}
 
 Our figures are those of best.ckpt, which is chosen on the validation people: by the lowest loss for
 the U-Nets (as their paper does) and ConvPose, and by PCK or PCKh for the others. A figure such as
@@ -87,12 +91,12 @@ _BELOW = """
 """
 
 _QUIET = """\
-Minutes are the number of steps times the seconds per step, which were measured separately; they do
-not include validation."""
+Minutes are those of one core: the number of steps
+times the seconds per step, which were measured separately. They do not include validation."""
 
 _BUSY = """\
-The minutes were measured on a machine with other work, and include pauses, so they only say roughly
-what a run costs."""
+The minutes were measured on a machine with other
+work, and include pauses, so they only say roughly what a run costs."""
 
 _CLAIMS = """\
 ## Claims
@@ -179,7 +183,8 @@ _FASHION = """
 These are the U-Nets as the paper trains them (whole images with a short side of 128 pixels, one per
 batch, 100 epochs), but half as wide, and on 63 fashion photographs instead of 5,000: 50 for
 training and 13 for validation, which are too few to decide between two systems. People drew the
-masks, and BlazePose labelled the joints.
+masks, and BlazePose labelled the joints. The Harmonic U-Net predicts no joints, and has no row.
+Minutes are those of the whole run, on one of two cores, while the other trained another network.
 
 ```bash
 lightning study --study {study} --data.root FOLDER
@@ -238,10 +243,11 @@ def summary(runs: Runs) -> str:
         sum(one.startswith(word) for one in verdicts)
         for word in ("held", "the opposite", "not contradicted", "not decided")
     )
-    return (
+    return textwrap.fill(
         f"Of the papers' {len(verdicts)} [claims](#claims), {held} held here, {opposite} were "
-        f"contradicted, {possible} were not contradicted by a clear difference, and {open_} are "
-        "not decided."
+        f"contradicted, {possible} are compatible with what was found (that two systems are alike, "
+        f"or that one is not better), and {open_} are not decided.",
+        100,
     )
 
 
@@ -271,23 +277,18 @@ def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:
     lines = [_EQUAL_TIME + "\n".join(time_row(*pair, runs, speeds) for pair in PAIRS)]
     arms = ("harmonic_unet_mask", "unet_mask")
     if all(runs[arm] for arm in arms):
+        ratio = speeds[arms[0]] / speeds[arms[1]]
+        held = "held" if ratio > 1 else "did not hold"
         harmonic, plain = (
-            Values.read(
-                Figure(
-                    "min", lambda run, arm=arm: run.steps_to(DICE.key, GOAL) * speeds[arm] / 60, 1
-                ),
-                runs[arm],
-            )
+            Values(tuple(run.steps_to(DICE.key, GOAL) * speeds[arm] / 60 for run in runs[arm]), 1)
             for arm in arms
         )
-        slower = speeds[arms[0]] > speeds[arms[1]]
-        lines.append(
-            "\nThe claim that the Harmonic U-Net is slower "
-            f"{'held' if slower else 'did not hold'}: a step takes "
-            f"{speeds[arms[0]] / speeds[arms[1]]:.1f} times as long, and the paper's trainings "
-            f"took 30 h and 6.5 h, a ratio of 4.6. To a Dice of {GOAL}, it trains for "
-            f"{harmonic} minutes, and the plain one for {plain}."
+        text = (
+            f"The claim that the Harmonic U-Net is slower {held}: a step takes {ratio:.1f} times "
+            "as long, and the paper's trainings took 30 h and 6.5 h, a ratio of 4.6. To a Dice of "
+            f"{GOAL}, it trains for {harmonic} minutes, and the plain one for {plain}."
         )
+        lines.append("\n" + textwrap.fill(text, 100))
     return "\n".join(lines) + "\n"
 
 
