@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,10 +10,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.claims import EMPTY_MAP
 from benchmarks.study_runs import Runs
 
 __all__ = ["PANELS", "Panel", "draw"]
 
+_UNET = (
+    *("unet_mask", "harmonic_unet_mask", "unet_mask_heatmap", "unet_mask_softmax"),
+    *("unet_mask_softmax_regression", "unet_triple", "unet_mask_heatmap_scale_1"),
+)
+_RESNET = ("resnet_deconv", "resnet_fcn")
 _VGG = ("vgg16_regression", "vgg16_lstm", "vgg16_attention_lstm")
 _CNN = ("cnn11", "cnn11_no_bn")
 _CNN_NO_DROPOUT = ("cnn11_no_dropout", "cnn11_no_bn_no_dropout")
@@ -29,12 +35,14 @@ class Panel:
         minutes: Whether it is drawn over minutes of training, where the speeds are known, in place
             of steps.
         top: Where the vertical axis ends, if a first value would take most of it.
+        unit: What the values of an arm are divided by, 1 for those without one.
     """
 
     title: str
     lines: Mapping[str, tuple[str, str]]
     minutes: bool = False
     top: float | None = None
+    unit: Mapping[str, float] = field(default_factory=dict)
 
 
 def _same(key: str, *arms: str) -> dict[str, tuple[str, str]]:
@@ -54,21 +62,26 @@ def _losses(*arms: str) -> dict[str, tuple[str, str]]:
 PANELS = (
     Panel(
         "U-Net: Dice",
-        _same(
-            "val/mask/Dice",
-            *("unet_mask", "harmonic_unet_mask", "unet_mask_heatmap", "unet_mask_softmax"),
-            *("unet_mask_softmax_regression", "unet_triple", "unet_mask_heatmap_scale_1"),
-        ),
+        _same("val/mask/Dice", *_UNET),
     ),
     Panel(
         "U-Net: PCK@0.2 of softmax joints",
         _same("val/joints/PCK", "unet_mask_softmax", "unet_mask_softmax_regression", "unet_triple"),
     ),
-    Panel("ResNet: PCKh@0.5", _same("val/heatmap/PCKh", "resnet_deconv", "resnet_fcn")),
+    Panel(
+        "U-Net: squared error relative to an all-zero map",
+        _same("val/loss/heatmap", "unet_mask_heatmap", "unet_mask_heatmap_scale_1", "unet_triple"),
+        unit={
+            "unet_mask_heatmap": 1e4 * EMPTY_MAP,
+            "unet_mask_heatmap_scale_1": EMPTY_MAP,
+            "unet_triple": 1e4 * EMPTY_MAP,
+        },
+    ),
+    Panel("ResNet: PCKh@0.5 (micro)", _same("val/heatmap/PCKh", *_RESNET)),
     Panel("VGG16: PCKh@0.5", _same("val/coordinates/PCKh", *_VGG)),
     Panel("VGG16: RMSE of visible joints in px", _same("val/coordinates/RMSE", *_VGG), True),
     Panel("11-layer CNN: PCK@0.2", _same("val/coordinates/PCK", *_CNN, *_CNN_NO_DROPOUT)),
-    Panel("11-layer CNN: squared error", _losses(*_CNN), top=0.16),
+    Panel("11-layer CNN: squared error below 0.16", _losses(*_CNN), top=0.16),
     Panel("11-layer CNN without dropout: squared error", _losses(*_CNN_NO_DROPOUT)),
     Panel(
         "ConvPose: squared error",
@@ -80,8 +93,15 @@ PANELS = (
 SMOOTH = 5
 """A logged training loss is of one batch; drawn is the mean of the last so many."""
 
-STYLES = ("-", "--", "-.", ":")
+STYLES = ("-", "--", "-.", ":", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 2)))
 """Lines that lie on each other differ in their dashes, too."""
+
+COLOURS = {
+    arm: f"C{place}"
+    for family in (_UNET, _RESNET, _VGG, (*_CNN, *_CNN_NO_DROPOUT), ("convpose",))
+    for place, arm in enumerate(family)
+}
+"""An arm has the same colour in every part."""
 
 
 def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
@@ -93,15 +113,15 @@ def draw(runs: Runs, speeds: Mapping[str, float] | None, path: Path) -> None:
         path: The PNG to write.
     """
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
-        picture = Figure((12, 9), layout="constrained")
-        for axes, panel in zip(picture.subplots(3, 3).flat, PANELS, strict=True):
+        picture = Figure((11, 15), layout="constrained")
+        for axes, panel in zip(picture.subplots(5, 2).flat, PANELS, strict=True):
             axes.set_title(panel.title)
             seconds = speeds if panel.minutes else None
             axes.set_xlabel("minutes of training" if seconds else "step")
             _draw_lines(axes, panel, runs, seconds)
             axes.set_ylim(top=panel.top)
             if axes.has_data():
-                axes.legend(frameon=False, fontsize=7)
+                axes.legend(framealpha=0.7, edgecolor="none", fontsize=7)
         picture.savefig(path, dpi=110)
 
 
@@ -112,14 +132,16 @@ def _draw_lines(axes: Axes, panel: Panel, runs: Runs, seconds: Mapping[str, floa
             continue
         steps = np.array(sorted(set.intersection(*map(set, curves))))
         values = np.array([[curve[step] for step in steps] for curve in curves])
+        values /= panel.unit.get(arm, 1.0)
         if key.startswith("train/"):
             steps, values = steps[SMOOTH - 1 :], _smooth(values)
         if seconds:
             steps = steps * seconds[arm] / 60
         middle = np.median(values, axis=0)
-        (line,) = axes.plot(steps, middle, label=label, linewidth=1.2, linestyle=style)
+        colour = COLOURS[arm]
+        axes.plot(steps, middle, label=label, linewidth=1.2, linestyle=style, color=colour)
         low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
