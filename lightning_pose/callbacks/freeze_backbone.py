@@ -33,7 +33,7 @@ class FreezeBackbone(Callback):
             first stage of `VGG`; by default all.
 
     Raises:
-        ConfigError: There is no epoch; or, when training starts, no such module.
+        ConfigError: There is no epoch or no stage; or, when training starts, no such module.
     """
 
     def __init__(self, epochs: int, stages: Sequence[str] | None = None) -> None:
@@ -42,13 +42,18 @@ class FreezeBackbone(Callback):
                 f"Expected FreezeBackbone.epochs of 1 or more, found {epochs}; leave the callback "
                 "out to train the backbone from the start."
             )
+        if stages is not None and not stages:
+            raise ConfigError(
+                "Expected FreezeBackbone.stages to name modules of the backbone, found none; leave "
+                "it out to freeze the whole backbone."
+            )
         self.epochs = epochs
         self.stages = stages
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse a name that the backbone does not have."""
         known = dict(_backbone(pl_module).named_modules())
-        if missing := [name for name in self.stages or () if name not in known]:
+        if missing := [name for name in self.stages or [] if name not in known]:
             names = [name for name in known if name.count(".") < 2 and name]
             raise ConfigError(
                 f"Expected FreezeBackbone.stages to name modules of the backbone, such as "

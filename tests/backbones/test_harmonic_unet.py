@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from lightning_pose.backbones import HarmonicUNet, UNet
+from lightning_pose.backbones.harmonic import magnitudes
 from lightning_pose.errors import ConfigError
 from tests.backbones.rotation import blobs, difference, rotated
 
@@ -84,6 +85,27 @@ def test_maps_grow_bilinearly_on_the_way_up(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(F, "interpolate", interpolate)
     HarmonicUNet(width=2)(torch.rand(2, 3, 32, 32))
     assert seen == [{"scale_factor": 2, "mode": "bilinear"}] * 4
+
+
+def test_dropout_leaves_out_single_complex_numbers_at_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    seen = []
+
+    def interpolate(x: torch.Tensor, **settings: object) -> torch.Tensor:
+        seen.append(x)
+        return enlarge(x, **settings)
+
+    enlarge = F.interpolate
+    monkeypatch.setattr(F, "interpolate", interpolate)
+    deep = HarmonicUNet(width=4, dropout=0.75).train()(torch.rand(2, 3, 128, 128)).deep
+    # The magnitude of 0 is 0.01, see `magnitudes`.
+    before, after = ((value.square() - 1e-4) for value in (deep, magnitudes(seen[0])))
+    present, kept = before > 1e-3, after > 1e-3
+    assert 0.2 < kept.sum() / present.sum() < 0.3
+    torch.testing.assert_close(after[kept], 4**2 * before[kept], rtol=1e-4, atol=1e-4)
+    assert (kept.any(dim=(2, 3)) & (present & ~kept).any(dim=(2, 3))).any(), "and not whole maps"
 
 
 def test_training_keeps_what_rotates() -> None:

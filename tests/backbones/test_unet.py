@@ -140,6 +140,20 @@ def test_dropout_acts_in_training_between_down_and_up_only() -> None:
     assert torch.equal(still(picture).dense, still(picture).dense)
 
 
+def test_dropout_leaves_out_single_numbers_at_its_rate() -> None:
+    torch.manual_seed(0)
+    unet = UNet(width=4, upsampling="nearest", dropout=0.75, batch_norm=False).train()
+    seen = []
+    unet.up[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    deep = unet(torch.rand(2, 3, 128, 128)).deep
+    dropped = seen[0][:, -deep.shape[1] :, ::2, ::2]  # Beside the skip, and twice as large.
+    present, kept = deep != 0, dropped != 0
+    assert 0.2 < kept.sum() / present.sum() < 0.3
+    torch.testing.assert_close(dropped[kept], 4 * deep[kept])
+    lost = present & ~kept
+    assert (kept.any(dim=(2, 3)) & lost.any(dim=(2, 3))).any(), "and not whole channels"
+
+
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_initial_weights_keep_the_signal(batch_norm: bool) -> None:
     torch.manual_seed(0)

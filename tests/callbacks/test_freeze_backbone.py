@@ -120,6 +120,11 @@ def test_it_resumes_within_a_frozen_epoch(tmp_path: Path) -> None:
     assert changed(before, after) == {"heads"}
 
 
+def test_no_stage_is_refused() -> None:
+    with pytest.raises(ConfigError, match="to name modules of the backbone, found none; leave it"):
+        FreezeBackbone(1, [])
+
+
 def test_some_stages_can_be_frozen_alone() -> None:
     torch.manual_seed(0)
     module = PoseModule(
