@@ -204,8 +204,8 @@ Minutes are those of the whole run, on one of two cores, while the other trained
 lightning study --study {study} --data.root FOLDER
 ```
 
-| config | ours | seeds | budget |
-| --- | --- | --- | --- |
+| config | published | ours | seeds | budget |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -230,7 +230,8 @@ def row(system: System, runs: Sequence[Run], seconds: float | None = None) -> st
 
 def fashion_row(system: System, runs: Sequence[Run]) -> str:
     """A row of the table of systems with 25 joints."""
-    return _cells(_link(system), _ours(system, runs), len(runs), _budget(runs, FASHION_PEOPLE))
+    budget = _budget(runs, FASHION_PEOPLE)
+    return _cells(_link(system), system.published, _ours(system, runs), len(runs), budget)
 
 
 def claim_row(claim: Claim | PairedClaim, runs: Runs) -> str:
