@@ -32,6 +32,7 @@ __all__ = [
     "Claim",
     "PairedClaim",
     "Says",
+    "empty_map",
 ]
 
 Says = Literal["higher", "lower", "alike", "not higher"]
@@ -102,7 +103,7 @@ MEAN_MAP = 0.9686
 with a larger one has learnt nothing of the person. Also by `benchmarks/empty_map.py`."""
 
 CONSTANT_MAP = 0.983
-"""That of the best constant map, of which the all-zero map is one. Also by this file."""
+"""That of the best constant map. Also by `benchmarks/empty_map.py`."""
 
 GOAL = 0.8
 """The Dice until which epochs are counted."""
@@ -116,11 +117,16 @@ _EPOCHS = Figure(
 )
 
 
+def empty_map(scale: float) -> float:
+    """The squared error of an all-zero map for a head with this `scale`."""
+    return EMPTY_MAP * scale**2
+
+
 def _relative_to_empty_map(scale: float) -> Figure:
     """The squared error divided by that of an all-zero map, for a head with this `scale`."""
     return Figure(
         "squared error at the end, relative to that of an all-zero map",
-        lambda run: run.curve("val/loss/heatmap")[-1][1] / (EMPTY_MAP * scale**2),
+        lambda run: run.curve("val/loss/heatmap")[-1][1] / empty_map(scale),
     )
 
 
@@ -257,7 +263,7 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
         "alike",
     ),
     Claim(
-        "The Harmonic U-Net's mask is not better after as many steps (0.911 against 0.919).",
+        "The Harmonic U-Net's mask is not better after equal steps (0.911 against 0.919).",
         DICE,
         "harmonic_unet_mask",
         "unet_mask",
@@ -265,7 +271,7 @@ CLAIMS: tuple[Claim | PairedClaim, ...] = (
         published=-0.008,
     ),
     Claim(
-        "The Harmonic U-Net needs more epochs to an equally good mask.",
+        "The Harmonic U-Net needs more epochs for an equally good mask.",
         _EPOCHS,
         "harmonic_unet_mask",
         "unet_mask",

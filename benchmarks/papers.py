@@ -94,8 +94,8 @@ _UNET_GAP = (
     "mask is not stated"
 )
 _MAP_GAP = (
-    "as unet_mask; after 6 epochs, the joints are hardly learnt, which explains most of the larger "
-    "squared error and cross entropy; 14 joints in a smaller image also fill more of it"
+    "as unet_mask; in 6 epochs, the joint heads have learnt little, which explains most of the "
+    "larger squared error and cross entropy; 14 joints in a smaller image also fill more of it"
 )
 _VGG_GAP = (
     "other people, 14 joints, 112 x 112 of 1.25 times the joints' box in place of 1.475; "

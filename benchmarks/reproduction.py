@@ -120,16 +120,16 @@ systems alike, or one not better than another, a claim is compatible with no cle
 is not proof. No paper makes the claims that begin with "{ours}".
 
 A verdict holds for these widths and budgets, and most curves still rise at the end. It also holds
-for these validation people: 736 have a mask, 604 a head segment (PCKh), and 530 a torso (PCK). What
-chance adds by their choice is not in the rule: in a bootstrap over them, the difference between two
-networks has a standard error of 0.006 in PCK or PCKh, and of 0.002 in Dice.
+for these validation people: 736 have a mask, 604 a head segment (PCKh), and 530 a torso (PCK). The
+rule leaves out that other people would give other figures: in a bootstrap over these, the
+difference between two networks has a standard error of 0.006 in PCK or PCKh, and of 0.002 in Dice.
 
 A heatmap has learnt something of the person if its squared error is lower than that of the mean of
 all validation maps, which is {mean_map:.3f} times that of an all-zero map; its pixels have not all
 gone to zero, or to any constant, if it is lower than {constant_map:.3f} times. Coordinates are
-counted as the mean pose if their error is more than {dead} times that of the mean pose; a claim of
-which all networks are that bad is not decided. Claims about these limits must be true of every run.
-Logged training losses are of batches, with dropout where the network has it.
+counted as the mean pose if their error is more than {dead} times that of the mean pose; a claim
+about what networks learn is not decided if all of them are that bad. Claims about these limits must
+be true of every run. Logged training losses are of batches, with dropout where the network has it.
 
 The spread of predictions is their root mean squared distance from their own mean, divided by that
 of the truth; their distance to the mean pose is the mean distance from the mean of the truth,
@@ -176,12 +176,13 @@ _EQUAL_TIME = """
 ## At equal time
 
 Seconds per step were measured apart from these runs, with the threads that they had, without
-loading data and without validation ([systems.md](../benchmarks/results/systems.md)). Figures are
-those after as many steps, and after as much time, linear between two validations, and not those of
-the best checkpoint. "Higher" and "lower" describe the first system, by the rule for claims. Ratios
-of times may be off by a few per cent.
+loading data and without validation ([systems.md](../benchmarks/results/systems.md)). Both systems
+are compared after the same number of steps, and after the same time. Figures between two
+validations are interpolated linearly, and are not those of the best checkpoint. "Higher" and
+"lower" describe the first system, by the rule for claims. Ratios of times may be off by a few per
+cent.
 
-| first and second | figure | time of a step, ratio | after as many steps | after as much time |
+| systems | figure | ratio of step times | after equal steps | after equal time |
 | --- | --- | --- | --- | --- |
 """
 
@@ -288,7 +289,7 @@ def sequence(runs: Runs) -> str:
 
 
 def equal_time(runs: Runs, speeds: Mapping[str, float]) -> str:
-    """Pairs of arms after as many steps, and after as much time, by seconds per step."""
+    """Pairs of arms after equal steps and after equal time, by seconds per step."""
     lines = [_EQUAL_TIME + "\n".join(time_row(*pair, runs, speeds) for pair in PAIRS)]
     arms = ("harmonic_unet_mask", "unet_mask")
     if all(runs[arm] for arm in arms):

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.claims import EMPTY_MAP
+from benchmarks.claims import empty_map
 from benchmarks.study_runs import Runs
 
 __all__ = ["PANELS", "Panel", "draw"]
@@ -72,9 +72,9 @@ PANELS = (
         "U-Net: squared error relative to an all-zero map",
         _same("val/loss/heatmap", "unet_mask_heatmap", "unet_mask_heatmap_scale_1", "unet_triple"),
         unit={
-            "unet_mask_heatmap": 1e4 * EMPTY_MAP,
-            "unet_mask_heatmap_scale_1": EMPTY_MAP,
-            "unet_triple": 1e4 * EMPTY_MAP,
+            "unet_mask_heatmap": empty_map(100.0),
+            "unet_mask_heatmap_scale_1": empty_map(1.0),
+            "unet_triple": empty_map(100.0),
         },
     ),
     Panel("ResNet: PCKh@0.5 (micro)", _same("val/heatmap/PCKh", *_RESNET)),

@@ -1,5 +1,7 @@
 """The harmonic U-Net: its levels, its size, and features that rotate with the image."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -75,33 +77,23 @@ def test_other_turns_rotate_the_full_map_roughly_and_that_of_a_u_net_much_less()
 
 
 def test_maps_grow_bilinearly_on_the_way_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def interpolate(x: torch.Tensor, **settings: object) -> torch.Tensor:
-        seen.append(settings)
-        return enlarge(x, **settings)
-
-    enlarge = F.interpolate
-    monkeypatch.setattr(F, "interpolate", interpolate)
+    enlarge = Mock(wraps=F.interpolate)
+    monkeypatch.setattr(F, "interpolate", enlarge)
     HarmonicUNet(width=2)(torch.rand(2, 3, 32, 32))
-    assert seen == [{"scale_factor": 2, "mode": "bilinear"}] * 4
+    settings = [call.kwargs for call in enlarge.call_args_list]
+    assert settings == [{"scale_factor": 2, "mode": "bilinear"}] * 4
 
 
 def test_dropout_leaves_out_single_complex_numbers_at_its_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
-    seen = []
-
-    def interpolate(x: torch.Tensor, **settings: object) -> torch.Tensor:
-        seen.append(x)
-        return enlarge(x, **settings)
-
-    enlarge = F.interpolate
-    monkeypatch.setattr(F, "interpolate", interpolate)
+    enlarge = Mock(wraps=F.interpolate)
+    monkeypatch.setattr(F, "interpolate", enlarge)
     deep = HarmonicUNet(width=4, dropout=0.75).train()(torch.rand(2, 3, 128, 128)).deep
     # The magnitude of 0 is 0.01, see `magnitudes`.
-    before, after = ((value.square() - 1e-4) for value in (deep, magnitudes(seen[0])))
+    (dropped,) = enlarge.call_args_list[0].args
+    before, after = ((value.square() - 1e-4) for value in (deep, magnitudes(dropped)))
     present, kept = before > 1e-3, after > 1e-3
     assert 0.2 < kept.sum() / present.sum() < 0.3
     torch.testing.assert_close(after[kept], 4**2 * before[kept], rtol=1e-4, atol=1e-4)

@@ -515,6 +515,7 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     assert "| Dice 0.800 | Dice -0.111 | 1 |" in text
     assert "| none | no run has ended | none | 0 |" in text
     assert "harmonic_unet_mask<br>unet_mask | Dice | 3.00 | " in text
+    assert "after equal time" in text
     assert (
         "resnet_fcn<br>resnet_deconv | PCKh@0.5 (head segment, micro) | 1.00 | no run has ended"
         in text
@@ -535,7 +536,7 @@ def test_the_page_is_written_from_the_runs_that_have_ended(
     reproduction.main()
     text = page.read_text()
     assert "not measured yet" in text
-    assert "after as much time" not in text
+    assert "after equal time" not in text
     assert "| Dice 0.950 (2 seeds) / 0.910 (0.900 to 0.920) |" in text
     assert "800 steps, 1.6 epochs, 2 (2 to 2) min, CPU |" in text
     assert "on a machine with other work" in " ".join(text.split())
